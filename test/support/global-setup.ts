@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
@@ -13,15 +13,21 @@ declare module 'vitest' {
   }
 }
 
-export default async function globalSetup(project: TestProject): Promise<() => Promise<void>> {
+export default async function globalSetup(project: TestProject): Promise<() => void> {
   project.provide(
     'redisServer',
     await findRedisServer({ requireReal: process.env.REQUIRE_REAL_REDIS === '1' }),
   )
-  const runDirectory = await mkdtemp(join(tmpdir(), 'clustered-redis-store-'))
+  const runDirectory = mkdtempSync(join(tmpdir(), 'clustered-redis-store-'))
   project.provide('runDirectory', runDirectory)
-  return async () => {
-    await endLeftovers(runDirectory)
-    await rm(runDirectory, { recursive: true, force: true })
+  const cleanUp = () => {
+    endLeftovers(runDirectory)
+    rmSync(runDirectory, { recursive: true, force: true, maxRetries: 3 })
+  }
+  // An interrupted run exits without a teardown.
+  process.once('exit', cleanUp)
+  return () => {
+    process.off('exit', cleanUp)
+    cleanUp()
   }
 }

@@ -1,5 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { readdir, readlink } from 'node:fs/promises'
+import { mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 // A worker that is itself killed runs no hook at all, so what it started is also written down on disk,
@@ -24,19 +23,29 @@ export function forget(pid: number): void {
   rmSync(record, { force: true })
 }
 
-/** Ends what the workers of a run left behind. */
-export async function endLeftovers(runDirectory: string): Promise<void> {
-  const pids = await readdir(join(runDirectory, 'pids')).catch(() => [])
-  for (const pid of pids.map(Number)) {
-    if (await isOurs(pid, runDirectory)) kill(pid)
+/** Ends what the workers of a run left behind; synchronous, because the run may be exiting. */
+export function endLeftovers(runDirectory: string): void {
+  for (const pid of recorded(join(runDirectory, 'pids'))) {
+    if (isOurs(pid, runDirectory)) kill(pid)
+  }
+}
+
+function recorded(folder: string): number[] {
+  try {
+    return readdirSync(folder).map(Number)
+  } catch {
+    return []
   }
 }
 
 /** A process id may by now belong to a stranger; ours work in a folder of the run. */
-async function isOurs(pid: number, runDirectory: string): Promise<boolean> {
+function isOurs(pid: number, runDirectory: string): boolean {
   if (process.platform !== 'linux') return true
-  const folder = await readlink(`/proc/${pid}/cwd`).catch(() => '')
-  return folder.startsWith(runDirectory)
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`).startsWith(runDirectory)
+  } catch {
+    return false
+  }
 }
 
 function kill(pid: number): void {
@@ -55,11 +64,13 @@ function watchOwnEnd(): void {
   const endAll = () => {
     for (const pid of running.keys()) kill(pid)
   }
-  process.on('exit', endAll)
-  // A worker is told to go this way, which emits no exit event. With this listener gone, the second signal
-  // does what the first would have done.
-  process.once('SIGTERM', () => {
-    endAll()
-    process.kill(process.pid, 'SIGTERM')
-  })
+  process.once('exit', endAll)
+  // Neither emits an exit event: being told to go, and losing the run this worker belongs to. With this
+  // listener gone, the signal does what it would have done without it.
+  for (const event of ['SIGTERM', 'disconnect']) {
+    process.once(event, () => {
+      endAll()
+      process.kill(process.pid, 'SIGTERM')
+    })
+  }
 }
