@@ -39,8 +39,7 @@ describe('startRedis', () => {
     await server.pause()
   })
 
-  it('says in its own words why it did not start', async () => {
-    if (!realRedis()) return
+  it.skipIf(!realRedis())('says in its own words why it did not start', async () => {
     await expect(startRedis({ config: { 'no-such-setting': 1 } })).rejects.toThrow(/no-such-setting/)
   })
 })
