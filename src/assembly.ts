@@ -1,0 +1,62 @@
+import type { Emit } from './base/store-events.js'
+import { type Bus, noBus } from './bus/bus.js'
+import { ChannelBus } from './bus/channel-bus.js'
+import { Coordinator } from './bus/coordinator.js'
+import { LocalCache } from './cache/local-cache.js'
+import { Stats } from './observe/stats.js'
+import type { Config } from './options.js'
+import { GuardedPort } from './redis/guarded-port.js'
+import { IoredisPort } from './redis/ioredis-port.js'
+import { Keyspace } from './redis/keyspace.js'
+import { BulkDeletion } from './sessions/bulk-deletion.js'
+import { SessionQuery } from './sessions/session-query.js'
+import { SessionRepository } from './sessions/session-repository.js'
+import { Sessions } from './sessions/sessions.js'
+
+/** How long a shared read may be joined where no bus says how stale an answer may be. */
+const STALENESS_ALONE = 2_000
+
+/** The parts of one store, wired. */
+export type Assembly = ReturnType<typeof assemble>
+
+export function assemble(config: Config, emit: Emit) {
+  const { clock, logger, cluster } = config
+  const stats = new Stats()
+  const port = new GuardedPort(new IoredisPort(config.redis), config.deadline, clock)
+  const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
+  const tell: Emit = (name, detail) => {
+    try {
+      emit(name, detail)
+    } catch (cause) {
+      // What a listener throws must not end up in the middle of ours.
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      logger.error(`a listener of the event '${name}' threw`, { reason })
+    }
+  }
+  const channelBus =
+    cluster && new ChannelBus({ port, keyspace, clock, logger, stats, emit: tell, ...cluster })
+  const bus: Bus = channelBus || noBus
+  const cache = config.cache ? new LocalCache(config.cache, stats, !channelBus) : undefined
+  const nodeId = cluster ? cluster.nodeId : ''
+  const coordinator = new Coordinator({ nodeId, bus, cache, stats, emit: tell, logger })
+  const { tombstoneTtl, touchEvery, maxSessionBytes } = config
+  const repository = new SessionRepository({ port, keyspace, clock, stats, tombstoneTtl })
+  const sessions = new Sessions({
+    repository,
+    port,
+    cache,
+    bus,
+    clock,
+    stats,
+    emit: tell,
+    space: keyspace.space,
+    touchEvery,
+    maxSessionBytes,
+    maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
+  })
+  const query = new SessionQuery({ port, keyspace, clock, stats, emit: tell })
+  const bulk = new BulkDeletion({ query, sessions, bus, isCluster: port.isCluster })
+  /** The bus, if this store listens to it: without a cache there is nothing to be told. */
+  const listening = (coordinator.running && channelBus) || undefined
+  return { config, stats, port, keyspace, listening, cache, coordinator, sessions, query, bulk, emit: tell }
+}

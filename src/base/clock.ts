@@ -1,0 +1,37 @@
+/** Time as the store sees it. Injected, so that everything above runs under a simulated clock too. */
+export interface Clock {
+  /** Milliseconds since the epoch. May jump when the system's clock is set. */
+  wall(): number
+  /** Milliseconds that only grow. May stand still while a virtual machine is suspended. */
+  monotonic(): number
+  /** Runs `task` once after `ms`; never keeps the process alive. The answer cancels it. */
+  after(ms: number, task: () => void): () => void
+}
+
+/** One point in time, on both clocks. */
+export interface Moment {
+  readonly wall: number
+  readonly monotonic: number
+}
+
+export const systemClock: Clock = {
+  wall: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, task) {
+    const timer = setTimeout(task, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { wall: clock.wall(), monotonic: clock.monotonic() }
+}
+
+/**
+ * How much time went by, by the clock that saw more of it. The monotonic clock may stop in a suspended machine and the
+ * wall clock may be set back; what must end on time believes whichever says "later".
+ */
+export function elapsed(since: Moment, now: Moment): number {
+  return Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
+}

@@ -1,0 +1,31 @@
+import type { Moment } from '../base/clock.js'
+import type { MessageBody } from './message.js'
+
+/** What goes into a write script so that the other nodes hear of it; empty when nobody is to be told. */
+export interface Announcement {
+  readonly channel: string
+  readonly message: string
+}
+
+/** How writes reach the other nodes, and whether theirs are known to reach this one. */
+export interface Bus {
+  /** The message of a write that is about to be sent. */
+  announce(body: MessageBody): Announcement
+  /** Sends a message by itself, for what is no write of a session. */
+  publish(body: MessageBody): Promise<void>
+  /** Whether what this node holds may be served now. */
+  trusted(now: Moment): boolean
+  /**
+   * To be called when it is unknown whether a write was executed. It may still be, long after its caller was told, and
+   * its message must then not be taken for one that this node need not act on.
+   */
+  doubt(): void
+}
+
+/** For a store that stands alone: nobody is told, and nothing can be missed. */
+export const noBus: Bus = {
+  announce: () => ({ channel: '', message: '' }),
+  publish: async () => {},
+  trusted: () => true,
+  doubt() {},
+}

@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto'
+import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
+import type { Logger } from '../base/logger.js'
+import type { Emit } from '../base/store-events.js'
+import type { Stats } from '../observe/stats.js'
+import type { Keyspace } from '../redis/keyspace.js'
+import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
+import type { Announcement, Bus } from './bus.js'
+import { Line } from './line.js'
+import { decodeMessage, encodeMessage, type Message, type MessageBody } from './message.js'
+
+/** A slot lies with a given primary for one number in so many; this many tries find one for every primary. */
+const PROBE_KEYS_TRIED = 50_000
+
+export interface ChannelBusOptions {
+  port: RedisPort
+  keyspace: Keyspace
+  clock: Clock
+  logger: Logger
+  stats: Stats
+  emit: Emit
+  nodeId: string
+  maxStaleness: number
+  probeEvery: number
+}
+
+export interface BusListener {
+  /** Another node says so. */
+  message(message: Message): void
+  /** Messages may have been missed, or cannot be understood: nothing held can be trusted. */
+  missed(reason: string): void
+  /** Whether values that are read now may be kept: only while no line is down. */
+  hearing(all: boolean): void
+}
+
+/** One channel for all nodes, heard on one line per primary. */
+export class ChannelBus implements Bus {
+  readonly instance: string = randomUUID()
+  readonly nodeId: string
+  readonly #options: ChannelBusOptions
+  readonly #lines = new Map<string, Line>()
+  #listener: BusListener | undefined
+  #round = 0
+  #trusted = false
+  #newerHeardAt: Moment | undefined
+  #conflictHeard = false
+  #cancelTimer: () => void = () => {}
+
+  constructor(options: ChannelBusOptions) {
+    this.#options = options
+    this.nodeId = options.nodeId
+  }
+
+  get running(): boolean {
+    return this.#listener !== undefined
+  }
+
+  listen(listener: BusListener): void {
+    this.#listener = listener
+    this.#follow()
+  }
+
+  stop(): void {
+    this.#cancelTimer()
+    this.#listener = undefined
+    for (const line of this.#lines.values()) line.stop()
+    this.#lines.clear()
+  }
+
+  announce(body: MessageBody): Announcement {
+    const { stats, keyspace } = this.#options
+    stats.messages.sent++
+    const sender = { node: this.nodeId, instance: this.instance, round: this.#round }
+    return { channel: keyspace.channel, message: encodeMessage(sender, body) }
+  }
+
+  async publish(body: MessageBody): Promise<void> {
+    const { channel, message } = this.announce(body)
+    await this.#options.port.publish(channel, message)
+  }
+
+  doubt(): void {
+    this.#round++
+  }
+
+  trusted(now: Moment): boolean {
+    const age = this.leaseAge(now)
+    return age !== null && age < this.#options.maxStaleness
+  }
+
+  /** Milliseconds since everything is known to have been heard, on every line; null before that. */
+  leaseAge(now: Moment): number | null {
+    if (this.#lines.size === 0) return null
+    let oldest = 0
+    for (const line of this.#lines.values()) {
+      if (!line.heardSince) return null
+      oldest = Math.max(oldest, elapsed(line.heardSince, now))
+    }
+    return oldest
+  }
+
+  /** Why the cache may not answer, one sentence per line in trouble. */
+  troubles(): string[] {
+    if (this.#lines.size === 0) return ['no Redis server is known yet']
+    return [...this.#lines.values()].flatMap(line => (line.trouble ? [`${line.name}: ${line.trouble}`] : []))
+  }
+
+  /** False where an ACL or a proxy hides which server answers; undefined before that is known. */
+  get identified(): boolean | undefined {
+    const known = [...this.#lines.values()].map(line => line.identified)
+    return known.includes(undefined) ? undefined : known.every(Boolean)
+  }
+
+  /** Keeps one line to every primary, and looks again at every interval: primaries come and go without a sound. */
+  #follow(): void {
+    const primaries = this.#options.port.primaries()
+    const names = new Set(primaries.map(primary => primary.name))
+    for (const [name, line] of this.#lines) {
+      if (names.has(name)) continue
+      line.stop()
+      this.#lines.delete(name)
+      this.#tellHearing()
+      this.#miss('a primary is gone')
+    }
+    for (const primary of primaries) {
+      if (!this.#lines.has(primary.name)) this.#add(primary)
+    }
+    this.#watchTrust()
+    this.#cancelTimer = this.#options.clock.after(this.#options.probeEvery, () => this.#follow())
+  }
+
+  #add(primary: RedisPrimary): void {
+    const { port, clock, keyspace, maxStaleness, probeEvery } = this.#options
+    const line = new Line(
+      {
+        port,
+        primary,
+        clock,
+        channel: keyspace.channel,
+        privateChannel: `${keyspace.channel}:${this.instance}`,
+        probeKey: () => this.#probeKey(primary),
+        maxStaleness,
+        probeEvery,
+      },
+      {
+        message: text => this.#receive(text),
+        hearing: () => {
+          this.#miss('the subscription was confirmed')
+          this.#tellHearing()
+        },
+        deaf: reason => {
+          this.#tellHearing()
+          this.#miss(reason)
+          this.#watchTrust()
+        },
+        heard: () => this.#watchTrust(),
+      },
+    )
+    this.#lines.set(primary.name, line)
+    this.#tellHearing()
+    line.open()
+  }
+
+  #tellHearing(): void {
+    this.#listener?.hearing(this.#lines.size > 0 && [...this.#lines.values()].every(line => line.hearing))
+  }
+
+  #miss(reason: string): void {
+    this.#listener?.missed(reason)
+  }
+
+  /** A key that the server of this line owns, so that the probe is executed there and nowhere else. */
+  #probeKey(primary: RedisPrimary): string {
+    const { keyspace, port } = this.#options
+    if (!port.isCluster) return keyspace.probe(0)
+    for (let number = 0; number < PROBE_KEYS_TRIED; number++) {
+      const key = keyspace.probe(number)
+      if (primary.owns(keyspace.slotOf(key))) return key
+    }
+    return keyspace.probe(0)
+  }
+
+  #receive(text: string): void {
+    const { stats } = this.#options
+    const decoded = decodeMessage(text)
+    if (decoded.kind === 'unreadable') {
+      stats.messages.unreadable++
+      return
+    }
+    if (decoded.kind === 'newer') {
+      stats.messages.unreadable++
+      this.#missNewer()
+      return
+    }
+    const { message } = decoded
+    if (message.instance === this.instance) {
+      // The node did what this message says when it sent the write; unless it has come to doubt what became of it.
+      if (message.round === this.#round) {
+        stats.messages.ownIgnored++
+        return
+      }
+    } else {
+      stats.messages.received++
+      if (message.node === this.nodeId) this.#reportConflict()
+    }
+    this.#listener?.message(message)
+  }
+
+  /** What a newer version says may matter, but a stream of it must not empty the cache all the time. */
+  #missNewer(): void {
+    const now = momentOf(this.#options.clock)
+    if (this.#newerHeardAt && elapsed(this.#newerHeardAt, now) < this.#options.maxStaleness) return
+    this.#newerHeardAt = now
+    this.#miss('a message has a newer version than this node understands')
+  }
+
+  #reportConflict(): void {
+    if (this.#conflictHeard) return
+    this.#conflictHeard = true
+    this.#options.logger.warn('another process uses the same node id', { nodeId: this.nodeId })
+    this.#options.emit('nodeIdConflict', { nodeId: this.nodeId })
+  }
+
+  /** Tells when the cache starts or stops answering. Reads never rely on this: they ask `trusted` themselves. */
+  #watchTrust(): void {
+    const trusted = this.trusted(momentOf(this.#options.clock))
+    if (trusted === this.#trusted) return
+    this.#trusted = trusted
+    if (trusted) {
+      this.#options.logger.info('the session cache answers', { nodeId: this.nodeId })
+      this.#options.emit('trusted', { nodeId: this.nodeId })
+      return
+    }
+    const reason = this.troubles().join('; ') || 'the last probe has not come back in time'
+    this.#options.logger.warn('the session cache is suspended', { nodeId: this.nodeId, reason })
+    this.#options.emit('suspended', { nodeId: this.nodeId, reason })
+  }
+}

@@ -1,0 +1,92 @@
+import type { Logger } from '../base/logger.js'
+import type { Emit } from '../base/store-events.js'
+import type { LocalCache } from '../cache/local-cache.js'
+import type { Stats } from '../observe/stats.js'
+import type { Bus } from './bus.js'
+import { ChannelBus } from './channel-bus.js'
+import type { Message } from './message.js'
+
+/** What the app may see and do of the cache itself. */
+export interface LocalCacheHandle {
+  readonly size: number
+  /** Empties this node's cache. Nothing happens in Redis or on other nodes. */
+  clear(): void
+}
+
+/** Turns what the bus hears into what the cache forgets. */
+export class Coordinator {
+  readonly nodeId: string
+  readonly localCache: LocalCacheHandle
+  readonly #bus: Bus
+  readonly #cache: LocalCache | undefined
+  readonly #stats: Stats
+  readonly #emit: Emit
+  readonly #logger: Logger
+
+  constructor(parts: {
+    nodeId: string
+    bus: Bus
+    cache: LocalCache | undefined
+    stats: Stats
+    emit: Emit
+    logger: Logger
+  }) {
+    const { cache } = parts
+    this.nodeId = parts.nodeId
+    this.#bus = parts.bus
+    this.#cache = cache
+    this.#stats = parts.stats
+    this.#emit = parts.emit
+    this.#logger = parts.logger
+    this.localCache = {
+      get size() {
+        return cache?.size ?? 0
+      },
+      clear: () => cache?.clear(),
+    }
+    if (cache && this.#bus instanceof ChannelBus) {
+      this.#bus.listen({
+        message: message => this.#obey(cache, message),
+        missed: reason => this.#flush(cache, reason),
+        hearing: all => {
+          cache.accepting = all
+        },
+      })
+    }
+  }
+
+  /** Whether this node listens to the others. */
+  get running(): boolean {
+    return this.#bus instanceof ChannelBus && this.#bus.running
+  }
+
+  /** Makes every node, this one too, forget what it holds of a session. Redis keeps it. */
+  async publishInvalidation(id: string): Promise<void> {
+    this.#cache?.evict(id)
+    await this.#bus.publish({ type: 'SessionInvalidated', ids: [id] })
+  }
+
+  /** Makes every node, this one too, forget every session. Redis keeps them. */
+  async publishCacheClear(): Promise<void> {
+    this.#cache?.clear()
+    await this.#bus.publish({ type: 'CacheClear' })
+  }
+
+  #obey(cache: LocalCache, message: Message): void {
+    switch (message.type) {
+      case 'SessionDeleted':
+      case 'SessionInvalidated':
+        for (const id of message.ids) if (cache.evict(id)) this.#stats.invalidations++
+        return
+      case 'CacheClear':
+        this.#flush(cache, 'a node asked for it')
+    }
+  }
+
+  #flush(cache: LocalCache, reason: string): void {
+    cache.clear()
+    this.#stats.flushes++
+    this.#logger.debug('the session cache was emptied', { reason })
+    this.#emit('flushed', { reason })
+  }
+}

@@ -1,0 +1,185 @@
+import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
+import type { RedisPort, RedisPrimary, Subscription } from '../redis/redis-port.js'
+import { probeScript } from '../redis/scripts.js'
+import { EchoLease } from './echo-lease.js'
+
+const FIRST_RETRY = 50
+const LAST_RETRY = 2_000
+
+export interface LineOptions {
+  port: RedisPort
+  primary: RedisPrimary
+  clock: Clock
+  channel: string
+  privateChannel: string
+  probeKey: () => string
+  maxStaleness: number
+  probeEvery: number
+}
+
+export interface LineListener {
+  message(text: string): void
+  /** Everything published from now on will be heard, until `deaf`. */
+  hearing(): void
+  /** From some moment on nothing was heard, and what was published meanwhile will never be. */
+  deaf(reason: string): void
+  /** A probe has counted. */
+  heard(): void
+}
+
+/**
+ * The subscription to one server: closed, opening, hearing, and from hearing or opening back to closed. Only a line that
+ * is hearing has a lease; it probes until it closes, and whatever closes it, it opens again after a pause.
+ */
+export class Line {
+  readonly #options: LineOptions
+  readonly #listener: LineListener
+  readonly #lease = new EchoLease()
+  #subscription: Subscription | undefined
+  #replicationId = ''
+  #nonce = 0
+  #retryIn = FIRST_RETRY
+  #stopped = false
+  #cancelTimer: () => void = () => {}
+  /** Whether the server tells who it is; undefined before the first probe was answered. */
+  identified: boolean | undefined
+  /** Why it does not hear, in words. */
+  trouble: string | undefined = 'it is not subscribed yet'
+
+  constructor(options: LineOptions, listener: LineListener) {
+    this.#options = options
+    this.#listener = listener
+  }
+
+  get name(): string {
+    return this.#options.primary.name
+  }
+
+  get hearing(): boolean {
+    return this.#subscription !== undefined
+  }
+
+  get heardSince(): Moment | undefined {
+    return this.#lease.heardSince
+  }
+
+  open(): void {
+    void this.#open()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancelTimer()
+    this.#subscription?.close()
+    this.#subscription = undefined
+    this.#lease.reset()
+  }
+
+  async #open(): Promise<void> {
+    const { primary, channel, privateChannel } = this.#options
+    let closedEarly = false
+    try {
+      const subscription = await primary.subscribe([channel, privateChannel], {
+        message: (from, text) => (from === privateChannel ? this.#echo(text) : this.#listener.message(text)),
+        closed: () => {
+          closedEarly = true
+          this.#close('the subscriber connection was closed')
+        },
+      })
+      if (this.#stopped || closedEarly) {
+        subscription.close()
+        if (closedEarly) this.#retry('the subscriber connection was closed')
+        return
+      }
+      this.#subscription = subscription
+      this.#lease.reset()
+      this.#replicationId = ''
+      this.trouble = 'no probe has come back yet'
+      this.#listener.hearing()
+      void this.#probe(subscription)
+    } catch (error) {
+      this.#retry(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  /** Ends the subscription, whatever its state, and opens a new one. */
+  #close(reason: string): void {
+    if (!this.#subscription) return
+    this.#subscription.close()
+    this.#subscription = undefined
+    this.#lease.reset()
+    this.#listener.deaf(reason)
+    this.#retry(reason)
+  }
+
+  #retry(reason: string): void {
+    if (this.#stopped) return
+    this.trouble = reason
+    this.#cancelTimer()
+    this.#cancelTimer = this.#options.clock.after(this.#retryIn, () => this.open())
+    this.#retryIn = Math.min(LAST_RETRY, this.#retryIn * 2)
+  }
+
+  async #probe(subscription: Subscription): Promise<void> {
+    const { port, clock, privateChannel, probeEvery, maxStaleness } = this.#options
+    // On Redis Cluster every server passes on the nonces of all lines; the name keeps them apart.
+    const nonce = `${this.name}/${++this.#nonce}`
+    const sentAt = momentOf(clock)
+    this.#lease.sent(nonce, sentAt)
+    try {
+      const answer = (await port.run(
+        probeScript,
+        [this.#options.probeKey()],
+        [privateChannel, nonce],
+      )) as string[]
+      if (this.#subscription !== subscription) return
+      const mismatch = this.#identify(subscription, answer)
+      if (mismatch) return this.#close(mismatch)
+      this.#lease.confirmed(nonce)
+      this.#afterProof()
+    } catch (error) {
+      if (this.#subscription !== subscription) return
+      const message = error instanceof Error ? error.message : String(error)
+      // A server that refuses writes may not be the one that the other nodes write to any more.
+      if (/READONLY|NOREPLICAS|CLUSTERDOWN|MOVED/.test(message)) return this.#close(message)
+      this.trouble = message
+    }
+    const now = momentOf(clock)
+    const { waitingSince } = this.#lease
+    if (waitingSince && elapsed(waitingSince, now) > maxStaleness) {
+      return this.#close('the subscriber connection is silent although its server answers')
+    }
+    const wait = Math.max(0, probeEvery - elapsed(sentAt, now))
+    this.#cancelTimer = clock.after(wait, () => void this.#probe(subscription))
+  }
+
+  /** The reason why this is not the server that the subscriber listens to, if so. */
+  #identify(
+    subscription: Subscription,
+    [runId = '', replicationId = '', epoch = '']: string[],
+  ): string | undefined {
+    this.identified = runId !== '' && subscription.runId !== ''
+    if (this.identified && runId !== subscription.runId) {
+      return 'the subscriber is connected to another server than the commands are'
+    }
+    const replication = `${replicationId}:${epoch}`
+    if (this.#replicationId !== '' && this.#replicationId !== replication) {
+      return 'the server follows another history of writes since a failover or a resharding'
+    }
+    this.#replicationId = replication
+    return undefined
+  }
+
+  #echo(nonce: string): void {
+    if (!this.#subscription) return
+    if (this.#lease.echoed(nonce)) this.#afterProof()
+    else this.#close('messages were lost: a probe was overtaken by the next')
+  }
+
+  #afterProof(): void {
+    if (!this.#lease.heardSince) return
+    this.#retryIn = FIRST_RETRY
+    this.trouble = undefined
+    this.#listener.heard()
+  }
+}

@@ -1,0 +1,88 @@
+import { SessionError } from '../base/errors.js'
+import type { JsonObject } from '../base/json.js'
+
+/**
+ * The two shapes of a session record. express-session's has a `cookie` whose `expires` tells when it ends; koa-session's
+ * has `_expire`. Both are only copies of what Redis' own expiry says, so they are set anew on every load and do not count
+ * when two states of a session are compared.
+ */
+interface SessionRecord {
+  cookie?: unknown
+  _expire?: unknown
+  toJSON?: unknown
+}
+
+export interface CookieRecord {
+  originalMaxAge?: unknown
+  expires?: unknown
+}
+
+export function encode(session: object): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(session)
+  } catch (cause) {
+    // The engine's own message may quote what is in the session; its kind is enough.
+    throw new SessionError(
+      `The session cannot be stored as JSON: ${cause instanceof TypeError ? 'it holds a BigInt or refers to itself' : 'serialising it failed'}`,
+    )
+  }
+  if (text === undefined || text[0] !== '{') {
+    throw new SessionError('The session cannot be stored: it is not an object')
+  }
+  return text
+}
+
+export function decode(text: string): JsonObject {
+  const value: unknown = JSON.parse(text)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new SessionError('The stored value is not an object')
+  }
+  return value as JsonObject
+}
+
+/** The session as text without its expiry: equal for two states between which only time went by. */
+export function bodyOf(session: object): string {
+  const record: SessionRecord & object =
+    typeof (session as SessionRecord).toJSON === 'function' ? toJson(session) : session
+  const body: SessionRecord = { ...record }
+  if (isObject(record.cookie)) body.cookie = cookieAttributes(record.cookie)
+  if (record._expire !== undefined) body._expire = undefined
+  return encode(body)
+}
+
+export function cookieOf(session: object): CookieRecord | undefined {
+  const { cookie } = session as SessionRecord
+  return isObject(cookie) ? cookie : undefined
+}
+
+/**
+ * Writes into a record that was just copied when it ends: `expiresAt`, in ms since the epoch, or undefined if Redis sets
+ * it no end. It then ends as if it were touched now; what was written into it once may be long past.
+ */
+export function setExpiry(record: object, expiresAt: number | undefined, now: number): void {
+  const { cookie, _expire } = record as SessionRecord
+  // A cookie without a maximum age lives as long as the browser; it must stay so.
+  if (isObject(cookie) && typeof cookie.originalMaxAge === 'number') {
+    cookie.expires = new Date(expiresAt ?? now + cookie.originalMaxAge)
+  }
+  if (typeof _expire === 'number') {
+    const { _maxAge } = record as { _maxAge?: unknown }
+    const end = expiresAt ?? (typeof _maxAge === 'number' ? now + _maxAge : undefined)
+    if (end !== undefined) (record as SessionRecord)._expire = end
+  }
+}
+
+function cookieAttributes(cookie: CookieRecord): CookieRecord {
+  const attributes = typeof (cookie as SessionRecord).toJSON === 'function' ? toJson(cookie) : cookie
+  return { ...attributes, expires: undefined }
+}
+
+function toJson(value: object): object {
+  const json: unknown = (value as { toJSON(): unknown }).toJSON()
+  return isObject(json) ? json : {}
+}
+
+function isObject(value: unknown): value is CookieRecord & object {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,40 @@
+import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
+
+/** What koa-session hands over with every call. */
+export interface KoaData {
+  ctx?: object
+  changed?: boolean
+  rolling?: boolean | undefined
+}
+
+/** What each request of Koa has seen, by its context and the id. Shared by all stores of the process. */
+const requests = new WeakMap<object, Map<string, Sighting>>()
+
+export function rememberKoa(ctx: object, sighting: Sighting): void {
+  const seen = requests.get(ctx)
+  if (seen) seen.set(keyOf(sighting.space, sighting.id), sighting)
+  else requests.set(ctx, new Map([[keyOf(sighting.space, sighting.id), sighting]]))
+}
+
+/** koa-session loads a session before it saves it, so one that this request has not asked for is its own creation. */
+export function sightingOfKoa(ctx: object, id: string, space: string): Sighting {
+  const known = requests.get(ctx)?.get(keyOf(space, id))
+  if (known) return known
+  const sighting = sightingOfNew(id, space)
+  rememberKoa(ctx, sighting)
+  return sighting
+}
+
+/** The request destroyed the session itself, so it may save another under the same id. */
+export function noteDestroyedByKoa(ctx: object, id: string, space: string, tombstone: string): void {
+  rememberKoa(ctx, sightingOfNew(id, space, tombstone))
+}
+
+export function originOfKoa(ctx: object): Sighting['origin'] | undefined {
+  const seen = requests.get(ctx)
+  return seen && [...seen.values()].at(-1)?.origin
+}
+
+function keyOf(space: string, id: string): string {
+  return `${space.length}:${space}${id}`
+}

@@ -1,0 +1,13 @@
+import { SessionError } from '../base/errors.js'
+
+const LONGEST_ID = 32 * 1024
+
+/** The id itself never stands in the error: it is a credential. */
+export function checkId(id: unknown): asserts id is string {
+  if (typeof id !== 'string')
+    throw new SessionError(`A session id must be a string, got ${id === null ? 'null' : typeof id}`)
+  if (id === '') throw new SessionError('A session id must not be empty')
+  if (id.length > LONGEST_ID) {
+    throw new SessionError(`A session id may have ${LONGEST_ID} characters, got one with ${id.length}`)
+  }
+}

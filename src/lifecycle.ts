@@ -1,0 +1,89 @@
+import type { Assembly } from './assembly.js'
+import { momentOf } from './base/clock.js'
+import { StoreError } from './base/errors.js'
+import { type Health, healthOf } from './observe/health.js'
+import type { CacheStats } from './observe/stats.js'
+
+const READY_WITHIN = 10_000
+const LOOK_EVERY = 10
+
+/** Whether a store works, and its end. */
+export class Lifecycle {
+  readonly #parts: Assembly
+  #ended: Promise<void> | undefined
+
+  constructor(parts: Assembly) {
+    this.#parts = parts
+  }
+
+  /** Resolves when Redis answers and, where there is a cache, it does too; rejects with the reasons if neither comes. */
+  async ready(): Promise<void> {
+    const { clock } = this.#parts.config
+    const deadline = clock.monotonic() + READY_WITHIN
+    while (!this.healthy()) {
+      if (this.#ended || clock.monotonic() > deadline) {
+        const { reasons } = await this.health()
+        throw new StoreError(
+          'ERR_NOT_READY',
+          `The store is not ready: ${reasons.join('; ') || 'it was shut down'}`,
+        )
+      }
+      if (!this.#parts.listening) await this.#parts.port.ping().catch(() => {})
+      await new Promise<void>(resolve => void clock.after(LOOK_EVERY, resolve))
+    }
+  }
+
+  /** From what is known now, without asking anyone. */
+  healthy(): boolean {
+    const { port, listening, config } = this.#parts
+    if (this.#ended || !port.connected || port.unreachable !== undefined) return false
+    return listening?.trusted(momentOf(config.clock)) ?? true
+  }
+
+  /** Asks Redis, and says what is wrong. */
+  async health(): Promise<Health> {
+    const { port, listening, config, coordinator } = this.#parts
+    const before = config.clock.monotonic()
+    const failure = await port.ping().then(
+      () => undefined,
+      (error: Error) => error.message,
+    )
+    const now = momentOf(config.clock)
+    return healthOf({
+      redis: failure,
+      channel: listening?.trusted(now) ? [] : listening && suspicions(listening.troubles()),
+      identified: listening?.identified,
+      leaseAge: listening?.leaseAge(now) ?? null,
+      roundTrip: failure === undefined ? now.monotonic - before : null,
+      nodeId: coordinator.nodeId || undefined,
+    })
+  }
+
+  cacheStats(): CacheStats {
+    const { stats, cache, listening, config } = this.#parts
+    const now = momentOf(config.clock)
+    return stats.summary({
+      size: cache?.size ?? 0,
+      trusted: cache !== undefined && !this.#ended && (listening?.trusted(now) ?? true),
+      leaseAge: listening?.leaseAge(now) ?? null,
+    })
+  }
+
+  /** Waits for what is under way, then closes the connections that the store opened. Once is enough, twice no harm. */
+  shutdown(): Promise<void> {
+    this.#ended ??= this.#end()
+    return this.#ended
+  }
+
+  async #end(): Promise<void> {
+    const { port, listening, cache } = this.#parts
+    listening?.stop()
+    cache?.clear()
+    await port.drain()
+    port.close()
+  }
+}
+
+function suspicions(troubles: string[]): string[] {
+  return troubles.length > 0 ? troubles : ['the last probe has not come back in time']
+}

@@ -1,0 +1,86 @@
+import { OptionError } from './base/errors.js'
+
+const NAMES: Record<string, readonly string[]> = {
+  '': [
+    'redis',
+    'prefix',
+    'ttl',
+    'touchEvery',
+    'tombstoneTtl',
+    'cache',
+    'cluster',
+    'deadline',
+    'maxSessionBytes',
+    'logger',
+    'clock',
+  ],
+  cache: ['maxEntries', 'ttl'],
+  cluster: ['nodeId', 'channel', 'maxStaleness', 'probeEvery'],
+}
+
+/** What other stores call it, written without case and separators, and what it is here. */
+const ELSEWHERE: Record<string, string> = {
+  client: 'redis',
+  connectionstring: 'redis',
+  redisconnection: 'redis',
+  redisurl: 'redis',
+  url: 'redis',
+  keyprefix: 'prefix',
+  timeout: 'ttl (in milliseconds)',
+  maxage: 'ttl (in milliseconds)',
+  disabletouch: 'touchEvery',
+  nodeid: 'cluster.nodeId',
+  channel: 'cluster.channel',
+  localcacheenabled: 'cache (false switches it off)',
+  localcachettl: 'cache.ttl',
+  localcachemaxsize: 'cache.maxEntries',
+  maxsize: 'cache.maxEntries',
+  max: 'cache.maxEntries',
+  enabled: 'cluster: false or cache: false to switch it off',
+}
+
+/** Refuses unknown options: one that is silently ignored is a setting somebody relies on. */
+export function checkNames(options: object): void {
+  check('', options)
+  for (const group of ['cache', 'cluster']) {
+    const value = (options as Record<string, unknown>)[group]
+    if (typeof value === 'object' && value !== null) check(group, value)
+  }
+}
+
+function check(group: string, options: object): void {
+  const known = NAMES[group] as readonly string[]
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue
+    const place = group === '' ? name : `${group}.${name}`
+    const suggestion = suggest(name, group, known)
+    throw new OptionError(
+      suggestion
+        ? `${place}: there is no such option; did you mean ${suggestion}?`
+        : `${place}: there is no such option; there are ${known.join(', ')}`,
+    )
+  }
+}
+
+function suggest(name: string, group: string, known: readonly string[]): string | undefined {
+  const plain = name.toLowerCase().replace(/[^a-z]/g, '')
+  const same = known.find(other => other.toLowerCase() === plain)
+  const near = known.find(other => distance(other.toLowerCase(), plain) <= 2)
+  const here = same ?? (Object.hasOwn(ELSEWHERE, plain) ? undefined : near)
+  if (here) return group === '' ? here : `${group}.${here}`
+  return ELSEWHERE[plain]
+}
+
+/** How many letters have to be changed, added or left out. */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= other.length; j++) {
+      const change = (row[j - 1] as number) + (one[i - 1] === other[j - 1] ? 0 : 1)
+      next.push(Math.min(change, (row[j] as number) + 1, (next[j - 1] as number) + 1))
+    }
+    row = next
+  }
+  return row[other.length] as number
+}

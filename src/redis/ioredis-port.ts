@@ -1,0 +1,104 @@
+import { Cluster, Redis } from 'ioredis'
+import { IoredisPrimary } from './ioredis-primary.js'
+import type { RedisPort } from './redis-port.js'
+import type { Script } from './scripts.js'
+
+/** The port over an ioredis client. A given client is used as it is: nothing on it is defined, reconfigured or closed. */
+export class IoredisPort implements RedisPort {
+  readonly clientPrefix: string
+  readonly database: number
+  readonly isCluster: boolean
+  #losses = 0
+  #readOnlyScripts = true
+  readonly #client: Redis | Cluster
+  readonly #owned: boolean
+  readonly #onLoss = () => {
+    this.#losses++
+  }
+
+  constructor(redis: Redis | Cluster | string) {
+    this.#owned = typeof redis === 'string'
+    this.#client = typeof redis === 'string' ? new Redis(redis) : redis
+    this.isCluster = this.#client.isCluster
+    this.clientPrefix = String(this.#client.options.keyPrefix ?? '')
+    this.database =
+      this.#client instanceof Cluster || this.isCluster ? 0 : ((this.#client as Redis).options.db ?? 0)
+    // Without a listener ioredis prints each connection error of a client that is ours.
+    if (this.#owned) this.#client.on('error', ignore)
+    this.#client.on('close', this.#onLoss)
+    this.#client.on('-node', this.#onLoss)
+  }
+
+  get losses(): number {
+    return this.#losses
+  }
+
+  get connected(): boolean {
+    return this.#client.status === 'ready'
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const plain = !this.#readOnlyScripts && script.lua !== script.plainLua
+    if (plain) return this.#call('EVAL', script.plainLua, keys, args)
+    try {
+      return await this.#call('EVALSHA', script.sha, keys, args)
+    } catch (error) {
+      if (!isReply(error, /^NOSCRIPT/)) throw error
+    }
+    try {
+      return await this.#call('EVAL', script.lua, keys, args)
+    } catch (error) {
+      if (script.lua === script.plainLua || !isReply(error, /compiling script/)) throw error
+      this.#readOnlyScripts = false
+      return this.#call('EVAL', script.plainLua, keys, args)
+    }
+  }
+
+  async expire(key: string, ms: number): Promise<boolean> {
+    return (await this.#client.pexpire(key, ms)) === 1
+  }
+
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#client.publish(channel, message)
+  }
+
+  async ping(): Promise<void> {
+    await this.#client.ping()
+  }
+
+  primaries(): IoredisPrimary[] {
+    if (!(this.#client instanceof Cluster) && !this.isCluster) {
+      const client = this.#client as Redis
+      return [new IoredisPrimary('redis', client, () => true)]
+    }
+    const cluster = this.#client as Cluster
+    return cluster
+      .nodes('master')
+      .map(node => {
+        const name = `${node.options.host}:${node.options.port}`
+        return new IoredisPrimary(name, node, slot => cluster.slots[slot]?.[0] === name)
+      })
+      .filter(primary => cluster.slots.some(owners => owners?.[0] === primary.name))
+  }
+
+  close(): void {
+    this.#client.off('close', this.#onLoss)
+    this.#client.off('-node', this.#onLoss)
+    if (this.#owned) this.#client.disconnect()
+  }
+
+  #call(
+    command: string,
+    script: string,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    return this.#client.call(command, script, keys.length, ...keys, ...args)
+  }
+}
+
+function isReply(error: unknown, pattern: RegExp): boolean {
+  return error instanceof Error && pattern.test(error.message)
+}
+
+function ignore(): void {}

@@ -1,0 +1,94 @@
+import type { Redis } from 'ioredis'
+import type { RedisPrimary, Subscription, SubscriptionListener } from './redis-port.js'
+
+/** One server, reached through an ioredis connection to it. */
+export class IoredisPrimary implements RedisPrimary {
+  readonly name: string
+  readonly owns: (slot: number) => boolean
+  readonly #connection: Redis
+
+  constructor(name: string, connection: Redis, owns: (slot: number) => boolean) {
+    this.name = name
+    this.#connection = connection
+    this.owns = owns
+  }
+
+  /**
+   * The connection is good for one subscription: ioredis neither reconnects it nor subscribes it again, because it does
+   * not tell when it has done so, and what was published meanwhile would be missed unnoticed.
+   */
+  async subscribe(channels: readonly string[], listener: SubscriptionListener): Promise<Subscription> {
+    const connection = this.#connection.duplicate({
+      autoResubscribe: false,
+      autoResendUnfulfilledCommands: false,
+      enableAutoPipelining: false,
+      enableOfflineQueue: true,
+      keyPrefix: '',
+      lazyConnect: true,
+      maxRetriesPerRequest: 0,
+      monitor: false,
+      reconnectOnError: null,
+      retryStrategy: () => null,
+      sentinelRetryStrategy: () => null,
+    })
+    let confirmed = false
+    connection.on('error', ignore)
+    connection.on('message', (channel: string, text: string) => listener.message(channel, text))
+    connection.on('end', () => {
+      if (confirmed) listener.closed()
+      confirmed = false
+    })
+    try {
+      await connection.connect()
+      // The store must not be what keeps a process alive whose own work is done.
+      connection.stream.unref()
+      const runId = await runIdOf(connection)
+      await connection.subscribe(...channels)
+      confirmed = true
+      return {
+        runId,
+        close() {
+          confirmed = false
+          connection.disconnect()
+        },
+      }
+    } catch (error) {
+      connection.disconnect()
+      throw error
+    }
+  }
+
+  async scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }> {
+    const [next, keys] = await this.#connection.scan(cursor, 'MATCH', pattern, 'COUNT', count)
+    return { cursor: next, keys }
+  }
+
+  async read(keys: readonly string[]): Promise<{ value: string | undefined; pttl: number }[]> {
+    if (keys.length === 0) return []
+    const prefix = String(this.#connection.options.keyPrefix ?? '')
+    const pipeline = this.#connection.pipeline()
+    for (const key of keys) {
+      const name = key.slice(prefix.length)
+      pipeline.get(name)
+      pipeline.pttl(name)
+    }
+    const replies = (await pipeline.exec()) ?? []
+    return keys.map((_key, index) => {
+      const [error, value] = replies[2 * index] ?? []
+      const [expiryError, pttl] = replies[2 * index + 1] ?? []
+      if (error && !error.message.startsWith('WRONGTYPE')) throw error
+      if (expiryError) throw expiryError
+      return { value: typeof value === 'string' ? value : undefined, pttl: Number(pttl) }
+    })
+  }
+}
+
+async function runIdOf(connection: Redis): Promise<string> {
+  try {
+    return /run_id:(\w+)/.exec(await connection.info('server'))?.[1] ?? ''
+  } catch {
+    return ''
+  }
+}
+
+function ignore(): void {}

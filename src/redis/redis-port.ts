@@ -1,0 +1,52 @@
+import type { Script } from './scripts.js'
+
+/** All that this package asks of a Redis client. */
+export interface RedisPort {
+  /** What the client puts in front of every key. */
+  readonly clientPrefix: string
+  readonly database: number
+  readonly isCluster: boolean
+  /**
+   * How often a connection was lost. A client sends again what a lost connection left unanswered, so a command is known
+   * to have been executed once only if this stood still between sending it and its answer.
+   */
+  readonly losses: number
+  /** Whether the client says it is connected. */
+  readonly connected: boolean
+
+  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>
+  /** False if there is no such key. */
+  expire(key: string, ms: number): Promise<boolean>
+  publish(channel: string, message: string): Promise<void>
+  ping(): Promise<void>
+
+  /** The servers that own keys now: one, or the primaries of a Redis Cluster. Empty while none is known. */
+  primaries(): RedisPrimary[]
+  /** Closes the connections that this port opened. */
+  close(): void
+}
+
+/** One server that owns keys. */
+export interface RedisPrimary {
+  readonly name: string
+  /** Opens a connection of its own and resolves when this server has confirmed every channel. */
+  subscribe(channels: readonly string[], listener: SubscriptionListener): Promise<Subscription>
+  /** One step of a SCAN. Keys are as they stand in Redis, with the client's prefix. */
+  scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }>
+  /** Values and remaining lives (PTTL) of keys that `scan` reported; no value where the key holds no string. */
+  read(keys: readonly string[]): Promise<{ value: string | undefined; pttl: number }[]>
+  /** Whether it owns this slot of a Redis Cluster. */
+  owns(slot: number): boolean
+}
+
+export interface SubscriptionListener {
+  message(channel: string, text: string): void
+  /** Once, when the connection ended other than by `close`. */
+  closed(): void
+}
+
+export interface Subscription {
+  /** The server's run_id; empty where an ACL or a proxy hides it. */
+  readonly runId: string
+  close(): void
+}

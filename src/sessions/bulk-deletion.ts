@@ -1,0 +1,126 @@
+import { PartialError } from '../base/errors.js'
+import type { Bus } from '../bus/bus.js'
+import type { SessionQuery, SessionView } from './session-query.js'
+import type { Sessions } from './sessions.js'
+
+const SESSIONS_DESTROYED = 100
+const ID_CHARACTERS_SENT = 64 * 1024
+
+export interface BulkProgress {
+  scanned: number
+  matched: number
+  deleted: number
+}
+
+export interface BulkResult extends BulkProgress {
+  /** Matched, but not known to be deleted. */
+  failed: number
+  /** True if the signal ended it before all were scanned. */
+  aborted: boolean
+}
+
+export interface BulkOptions {
+  /** After every batch. */
+  onProgress?: (progress: BulkProgress) => void
+  /** Ends it between two batches. */
+  signal?: AbortSignal
+}
+
+/** Deletes many sessions in batches, each with its message, and rejects unless all that matched are known to be gone. */
+export class BulkDeletion {
+  readonly #query: SessionQuery
+  readonly #sessions: Sessions
+  readonly #bus: Bus
+  readonly #batchSize: number
+
+  constructor(parts: { query: SessionQuery; sessions: Sessions; bus: Bus; isCluster: boolean }) {
+    this.#query = parts.query
+    this.#sessions = parts.sessions
+    this.#bus = parts.bus
+    // The keys of one script must lie in one slot, and two sessions hardly ever do.
+    this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
+  }
+
+  matching(predicate: (session: SessionView) => boolean, options: BulkOptions): Promise<BulkResult> {
+    const query = this.#query
+    return this.#run(options, async function* () {
+      for await (const views of query.views()) {
+        yield { scanned: views.length, ids: views.filter(predicate).map(({ id }) => id) }
+      }
+    })
+  }
+
+  /** Every session. Caches are emptied before, so that none answers meanwhile, and after, also if it ended half-way. */
+  async all(): Promise<BulkResult> {
+    const query = this.#query
+    await this.#bus.publish({ type: 'CacheClear' })
+    try {
+      return await this.#run({}, async function* () {
+        for await (const ids of query.ids()) yield { scanned: ids.length, ids }
+      })
+    } finally {
+      await this.#bus.publish({ type: 'CacheClear' })
+    }
+  }
+
+  async #run(
+    { onProgress, signal }: BulkOptions,
+    batches: () => AsyncGenerator<{ scanned: number; ids: string[] }>,
+  ): Promise<BulkResult> {
+    const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
+    let failure: unknown
+    try {
+      for await (const { scanned, ids } of batches()) {
+        result.scanned += scanned
+        result.matched += ids.length
+        const settled = await Promise.allSettled(this.#chunks(ids).map(chunk => this.#destroy(chunk, result)))
+        failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
+        const { matched, deleted } = result
+        onProgress?.({ scanned: result.scanned, matched, deleted })
+        if (signal?.aborted) {
+          result.aborted = true
+          break
+        }
+      }
+    } catch (error) {
+      failure ??= error
+    }
+    if (failure === undefined) return result
+    const reason = failure instanceof Error ? failure.message : String(failure)
+    throw new PartialError(
+      `The deletion is not complete: ${result.deleted} of ${result.matched} sessions found are known to be deleted: ${reason}`,
+      result,
+      failure,
+    )
+  }
+
+  async #destroy(ids: string[], result: BulkResult): Promise<void> {
+    try {
+      await this.#sessions.destroy(ids)
+      result.deleted += ids.length
+    } catch (error) {
+      result.failed += ids.length
+      throw error
+    }
+  }
+
+  #chunks(ids: string[]): string[][] {
+    const chunks: string[][] = []
+    let chunk: string[] = []
+    let characters = 0
+    for (const id of ids) {
+      if (
+        chunk.length === this.#batchSize ||
+        (chunk.length > 0 && characters + id.length > ID_CHARACTERS_SENT)
+      ) {
+        chunks.push(chunk)
+        chunk = []
+        characters = 0
+      }
+      chunk.push(id)
+      characters += id.length
+    }
+    if (chunk.length > 0) chunks.push(chunk)
+    return chunks
+  }
+}

@@ -1,0 +1,294 @@
+import type { SessionData } from 'express-session'
+import session from 'express-session'
+import { type Assembly, assemble } from './assembly.js'
+import type { StoreEvents } from './base/store-events.js'
+import type { Coordinator } from './bus/coordinator.js'
+import { type Callback, settle } from './contracts/callback.js'
+import * as express from './contracts/express.js'
+import * as koa from './contracts/koa.js'
+import { type Caller, SessionContract } from './contracts/session-contract.js'
+import { Lifecycle } from './lifecycle.js'
+import type { Health } from './observe/health.js'
+import type { CacheStats } from './observe/stats.js'
+import { parseOptions, type StoreOptions } from './options.js'
+import type { BulkOptions, BulkResult } from './sessions/bulk-deletion.js'
+import type { SessionView } from './sessions/session-query.js'
+import type { Sighting } from './sessions/sighting.js'
+
+/** How long a koa-session lives: milliseconds, or until the browser closes. */
+export type KoaMaxAge = number | 'session' | undefined
+
+type Request = Parameters<InstanceType<typeof session.Store>['createSession']>[0]
+type Generate = (req: Request) => void
+
+type Listener<E extends keyof StoreEvents> = (detail: StoreEvents[E]) => void
+type AnyListener = (...args: never[]) => void
+
+/**
+ * The session store of express-session and of koa-session, one object for both.
+ *
+ * Every method of the two contracts takes a callback or answers with a promise. A framework, known by its callback or by
+ * the `ctx` it passes, is spared what is no error of the request: a refused save or a failed touch is an event then. A
+ * caller that awaits gets the rejection.
+ */
+export class ClusteredRedisStore<Session extends object = SessionData> extends session.Store {
+  // Not #private: a wrapper made by Proxy or Object.create has to be able to reach them through itself.
+  private readonly parts: Assembly
+  private readonly contract: SessionContract
+  private readonly lifecycle: Lifecycle
+  private generateSession: Generate | undefined
+
+  constructor(options: StoreOptions<Session> = {}) {
+    super()
+    const config = parseOptions(options)
+    this.parts = assemble(config, (name, detail) => {
+      if (name !== 'error') this.emit(name, detail)
+      else if (this.listenerCount('error') > 0) this.emit('error', detail)
+    })
+    this.contract = new SessionContract({ ...config, ...this.parts, space: this.parts.keyspace.space })
+    this.lifecycle = new Lifecycle(this.parts)
+  }
+
+  /** Invalidation, seen from this node. */
+  get coordinator(): Coordinator {
+    return this.parts.coordinator
+  }
+
+  override get(sid: string): Promise<Session | undefined>
+  override get(sid: string, callback: Callback<(Session & SessionData) | null>): void
+  override get(sid: string, maxAge: KoaMaxAge, data: koa.KoaData): Promise<Session | undefined>
+  override get(sid: string, second?: unknown, data?: koa.KoaData): Promise<unknown> | undefined {
+    const callback = typeof second === 'function' ? (second as Callback<object | undefined>) : undefined
+    const caller = callerOf(callback, data)
+    let hit: { record: object | undefined } | undefined
+    try {
+      hit = this.contract.peek(sid, caller)
+    } catch (error) {
+      return settle<never>(Promise.reject(error), callback)
+    }
+    if (!hit) return settle<object | undefined>(this.contract.load(sid, caller), callback)
+    if (!callback) return Promise.resolve(hit.record)
+    callback(null, hit.record)
+  }
+
+  override set(sid: string, session: Session): Promise<void>
+  override set(sid: string, session: SessionData, callback?: Callback): void
+  override set(sid: string, session: object, maxAge: KoaMaxAge, data: koa.KoaData): Promise<void>
+  override set(sid: string, session: object, second?: unknown, data?: koa.KoaData): Promise<void> | void {
+    const callback = typeof second === 'function' ? (second as Callback) : undefined
+    return settle(this.contract.save(sid, session, callerOf(callback, data, second)), callback)
+  }
+
+  override destroy(sid: string): Promise<void>
+  override destroy(sid: string, callback?: Callback): void
+  override destroy(sid: string, data: koa.KoaData): Promise<void>
+  override destroy(sid: string, second?: Callback | koa.KoaData): Promise<void> | void {
+    const callback = typeof second === 'function' ? second : undefined
+    const caller = callerOf(callback, typeof second === 'object' ? second : undefined)
+    const destroyed = this.contract.destroy(sid, caller).then(() => {})
+    return settle(destroyed, callback)
+  }
+
+  override touch(sid: string, session: Session): Promise<void>
+  override touch(sid: string, session: SessionData, callback?: Callback): void
+  override touch(sid: string, session: object, callback?: Callback): Promise<void> | void {
+    let touched: Promise<unknown> | undefined
+    try {
+      touched = this.contract.touch(sid, session, callerOf(callback))
+    } catch (error) {
+      touched = Promise.reject(error)
+    }
+    // At once, so that express-session need not split the response to wait.
+    if (!touched) {
+      if (!callback) return Promise.resolve()
+      callback(null)
+      return
+    }
+    const done = touched.then(() => {})
+    if (!callback) return done
+    settle(
+      done.catch(error => this.contract.report(error, 'a touch failed')),
+      callback,
+    )
+  }
+
+  /** express-session hands over how it makes a session; what it makes is known to be new. */
+  get generate(): Generate | undefined {
+    return this.generateSession
+  }
+
+  set generate(generate: Generate | undefined) {
+    this.generateSession = generate && (req => this.makeNew(generate, req))
+  }
+
+  override createSession(req: Request, record: SessionData): session.Session & SessionData {
+    const created = super.createSession(req, record)
+    express.inheritExpress(created, record)
+    return created
+  }
+
+  override regenerate(req: Request, callback: (error?: unknown) => void): void {
+    const { sessionID } = req
+    const finish = (tombstone?: string, error?: unknown) => {
+      // As express-session has it: also when the destroy failed there is a new session, and the error is the app's.
+      if (this.generateSession) this.makeNew(this.generateSession, req, { id: sessionID, tombstone })
+      callback(error)
+    }
+    this.contract.destroy(sessionID, { kind: 'express' }).then(
+      tombstone => process.nextTick(finish, tombstone),
+      error => process.nextTick(finish, undefined, error),
+    )
+  }
+
+  override on<E extends keyof StoreEvents>(event: E, listener: Listener<E>): this
+  override on(event: string | symbol, listener: AnyListener): this
+  override on(event: string | symbol, listener: AnyListener): this {
+    return super.on(event, listener as (...args: unknown[]) => void)
+  }
+
+  override once<E extends keyof StoreEvents>(event: E, listener: Listener<E>): this
+  override once(event: string | symbol, listener: AnyListener): this
+  override once(event: string | symbol, listener: AnyListener): this {
+    return super.once(event, listener as (...args: unknown[]) => void)
+  }
+
+  /** Every session, as a list. For many sessions use `eachSession`. */
+  override all(): Promise<(Session & { id: string })[]>
+  override all(callback: Callback<SessionData[]>): void
+  override all(callback?: Callback<never>): Promise<unknown> | undefined {
+    const collect = async () => {
+      const list: object[] = []
+      for await (const { id, data } of this.eachSession()) list.push({ ...data, id })
+      return list
+    }
+    return settle(collect() as Promise<never>, callback)
+  }
+
+  ids(): Promise<string[]>
+  ids(callback: Callback<string[]>): void
+  ids(callback?: Callback<string[]>): Promise<string[]> | undefined {
+    return settle(this.allSessionIds(), callback)
+  }
+
+  override length(): Promise<number>
+  override length(callback: Callback<number>): void
+  override length(callback?: Callback<number>): Promise<number> | undefined {
+    return settle(this.size(), callback)
+  }
+
+  /** Destroys every session, on every node. */
+  override clear(): Promise<void>
+  override clear(callback?: Callback): void
+  override clear(callback?: Callback): Promise<void> | void {
+    const cleared = this.parts.bulk.all().then(() => {})
+    return settle(cleared, callback)
+  }
+
+  /** How many sessions there are in Redis. */
+  async size(): Promise<number> {
+    let count = 0
+    for await (const ids of this.parts.query.ids()) count += ids.length
+    return count
+  }
+
+  async allSessionIds(): Promise<string[]> {
+    const all = new Set<string>()
+    for await (const ids of this.parts.query.ids()) for (const id of ids) all.add(id)
+    return [...all]
+  }
+
+  /** Every session, one after the other, in constant memory. The function may be asynchronous; it is waited for. */
+  eachSession(): AsyncGenerator<SessionView<Session>>
+  eachSession(visit: (session: SessionView<Session>) => unknown): Promise<void>
+  eachSession(
+    visit?: (session: SessionView<Session>) => unknown,
+  ): AsyncGenerator<SessionView<Session>> | Promise<void> {
+    if (!visit) return this.walk()
+    const visitAll = async () => {
+      for await (const view of this.walk()) await visit(view)
+    }
+    return visitAll()
+  }
+
+  async findBy(predicate: (session: SessionView<Session>) => boolean): Promise<SessionView<Session>[]> {
+    const found: SessionView<Session>[] = []
+    for await (const view of this.walk()) if (predicate(view)) found.push(view)
+    return found
+  }
+
+  async findFirst(
+    predicate: (session: SessionView<Session>) => boolean,
+  ): Promise<SessionView<Session> | undefined> {
+    for await (const view of this.walk()) if (predicate(view)) return view
+    return undefined
+  }
+
+  async countBy(predicate: (session: SessionView<Session>) => boolean): Promise<number> {
+    let count = 0
+    for await (const view of this.walk()) if (predicate(view)) count++
+    return count
+  }
+
+  /** Destroys every session that the predicate picks; rejects, with the partial result, if that did not happen. */
+  bulkDelete(
+    predicate: (session: SessionView<Session>) => boolean,
+    options?: BulkOptions,
+  ): Promise<BulkResult> {
+    return this.parts.bulk.matching(predicate as (session: SessionView) => boolean, options ?? {})
+  }
+
+  cacheStats(): CacheStats {
+    return this.lifecycle.cacheStats()
+  }
+
+  /** Makes this node forget what it holds of a session. Redis and the other nodes keep it. */
+  evictFromCache(sid: string): boolean {
+    return this.parts.cache?.evict(sid) ?? false
+  }
+
+  /** Where a session came from: pass `req.session`, what `get` answered, or the `ctx` of Koa. */
+  originOf(sessionOrContext: object): Sighting['origin'] | undefined {
+    return express.originOfExpress(sessionOrContext) ?? koa.originOfKoa(sessionOrContext)
+  }
+
+  ready(): Promise<void> {
+    return this.lifecycle.ready()
+  }
+
+  healthy(): boolean {
+    return this.lifecycle.healthy()
+  }
+
+  health(): Promise<Health> {
+    return this.lifecycle.health()
+  }
+
+  shutdown(): Promise<void> {
+    return this.lifecycle.shutdown()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown()
+  }
+
+  private makeNew(
+    generate: Generate,
+    req: Request,
+    replaced?: { id: string; tombstone: string | undefined },
+  ): void {
+    generate.call(this, req)
+    const { sessionID: id, session: created } = req
+    // An app that makes its own ids may give out the same again; the request that destroyed it knows of the tombstone.
+    const tombstone = replaced?.id === id ? replaced.tombstone : undefined
+    if (created) express.rememberNewExpress(created, id, this.parts.keyspace.space, tombstone)
+  }
+
+  private async *walk(): AsyncGenerator<SessionView<Session>> {
+    for await (const views of this.parts.query.views()) yield* views as SessionView<Session>[]
+  }
+}
+
+function callerOf(callback: unknown, data?: koa.KoaData, maxAge?: unknown): Caller {
+  if (callback) return { kind: 'express' }
+  return data ? { kind: 'koa', ctx: data.ctx, maxAge } : { kind: 'app' }
+}
