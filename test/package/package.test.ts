@@ -39,13 +39,36 @@ it('packs what runs and its sources, and nothing of the tests', async () => {
   expect(files.filter(file => /(^|\/)(test|examples|benchmarks|node_modules)\//.test(file))).toEqual([])
 })
 
+interface LockEntry {
+  resolved?: string
+  optionalDependencies?: Record<string, string>
+}
+
+async function readLock(): Promise<Record<string, LockEntry>> {
+  return JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8')).packages
+}
+
 it('installs from whatever registry is configured: the lock file names no addresses', async () => {
-  const lock = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8'))
-  const named = Object.entries<{ resolved?: string; link?: boolean }>(lock.packages).filter(
-    ([, entry]) => entry.resolved,
-  )
+  const named = Object.entries(await readLock()).filter(([, entry]) => entry.resolved)
   expect(named.map(([path]) => path)).toEqual([])
 })
+
+it('installs on every platform: the lock file leaves out no optional package', async () => {
+  // A registry that lacks one when the lock file is written has npm leave it out, and npm ci then refuses.
+  const lock = await readLock()
+  const missing = Object.entries(lock).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter(name => !placesFor(name, path).some(place => place in lock)),
+  )
+  expect(missing).toEqual([])
+})
+
+/** Where a package at `path` may find another: in its own folder, or in one further up. */
+function placesFor(name: string, path: string): string[] {
+  const folders = path.split(/\/?node_modules\//)
+  return folders.map((_, depth) =>
+    [...folders.slice(1, depth + 1), name].map(part => `node_modules/${part}`).join('/'),
+  )
+}
 
 it('names no package registry in any tracked file', async () => {
   // In pieces, or this file would be the one to name them.
