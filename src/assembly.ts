@@ -6,8 +6,8 @@ import { LocalCache } from './cache/local-cache.js'
 import { Stats } from './observe/stats.js'
 import type { Config } from './options.js'
 import { GuardedPort } from './redis/guarded-port.js'
-import { IoredisPort } from './redis/ioredis-port.js'
 import { Keyspace } from './redis/keyspace.js'
+import type { RedisPort } from './redis/redis-port.js'
 import { BulkDeletion } from './sessions/bulk-deletion.js'
 import { SessionQuery } from './sessions/session-query.js'
 import { SessionRepository } from './sessions/session-repository.js'
@@ -16,13 +16,13 @@ import { Sessions } from './sessions/sessions.js'
 /** How long a shared read may be joined where no bus says how stale an answer may be. */
 const STALENESS_ALONE = 2_000
 
-/** The parts of one store, wired. */
+/** The parts of one store, wired: the only place that knows them all. */
 export type Assembly = ReturnType<typeof assemble>
 
-export function assemble(config: Config, emit: Emit) {
+export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const { clock, logger, cluster } = config
   const stats = new Stats()
-  const port = new GuardedPort(new IoredisPort(config.redis), config.deadline, clock)
+  const port = new GuardedPort(redis, config.deadline, clock)
   const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
   const tell: Emit = (name, detail) => {
     try {

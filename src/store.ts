@@ -11,6 +11,7 @@ import { Lifecycle } from './lifecycle.js'
 import type { Health } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
 import { parseOptions, type StoreOptions } from './options.js'
+import { IoredisPort } from './redis/ioredis-port.js'
 import type { BulkOptions, BulkResult } from './sessions/bulk-deletion.js'
 import type { SessionView } from './sessions/session-query.js'
 import type { Sighting } from './sessions/sighting.js'
@@ -41,7 +42,7 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
   constructor(options: StoreOptions<Session> = {}) {
     super()
     const config = parseOptions(options)
-    this.parts = assemble(config, (name, detail) => {
+    this.parts = assemble(config, new IoredisPort(config.redis), (name, detail) => {
       if (name !== 'error') this.emit(name, detail)
       else if (this.listenerCount('error') > 0) this.emit('error', detail)
     })

@@ -66,7 +66,7 @@ export class LocalCache {
 
   /** When its answer is there; `entry` enters only if nothing happened to the session meanwhile. */
   endRead(ticket: Ticket, entry?: Entry): void {
-    if (entry) this.#fill(ticket, entry)
+    if (entry) this.#enter(ticket.id, entry, ticket.live)
     this.#fences.giveBack(ticket)
   }
 
@@ -77,12 +77,14 @@ export class LocalCache {
   }
 
   /**
-   * When the outcome of a write is known. Reads sent in between may have seen the state before it, so their tickets are
-   * void; so is the ticket of this write if another one overlapped it.
+   * When the outcome of a write is known. Reads sent in between may have seen the state before it: what they put in goes,
+   * and what is still on its way cannot enter. If another write overlapped this one, neither of the two is known to be
+   * the last, and neither enters.
    */
   endWrite(ticket: Ticket, entry?: Entry): void {
-    if (entry) this.#fill(ticket, entry)
-    this.#fences.void(ticket.id)
+    const { live } = ticket
+    this.evict(ticket.id)
+    if (entry) this.#enter(ticket.id, entry, live)
   }
 
   /** True if there was something to evict. */
@@ -96,8 +98,8 @@ export class LocalCache {
     this.#entries.clear()
   }
 
-  #fill(ticket: Ticket, entry: Entry): void {
-    if (ticket.live && this.accepting) this.#entries.set(ticket.id, entry)
+  #enter(id: string, entry: Entry, live: boolean): void {
+    if (live && this.accepting) this.#entries.set(id, entry)
     else this.#stats.fencedFills++
   }
 }

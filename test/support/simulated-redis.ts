@@ -1,0 +1,208 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Clock } from '../../src/base/clock.js'
+import type {
+  RedisPort,
+  RedisPrimary,
+  Subscription,
+  SubscriptionListener,
+} from '../../src/redis/redis-port.js'
+import type { Script } from '../../src/redis/scripts.js'
+
+/** One step of something on its way: a request to the server, a reply or a message back. */
+export type Step = (label: string) => Promise<unknown>
+
+interface Subscriber {
+  name: string
+  channels: readonly string[]
+  listener: SubscriptionListener
+  lane: Lane
+}
+
+/** A Redis with just what the store uses, whose every step waits until `step` lets it go. */
+export class SimulatedRedis {
+  readonly data = new Map<string, { value: string; expiresAt: number }>()
+  /** Everything is let through at once by default; a test takes over by setting its own. */
+  step: Step = () => Promise.resolve()
+  refuseSubscribers = false
+  readonly runId = 'simulated'
+  readonly #clock: Clock
+  #subscribers = new Set<Subscriber>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  port(name: string): SimulatedPort {
+    return new SimulatedPort(this, name)
+  }
+
+  get(key: string): string | undefined {
+    const stored = this.data.get(key)
+    if (stored && stored.expiresAt > this.#clock.wall()) return stored.value
+    this.data.delete(key)
+    return undefined
+  }
+
+  pttl(key: string): number {
+    return this.get(key) === undefined ? -2 : (this.data.get(key)?.expiresAt ?? 0) - this.#clock.wall()
+  }
+
+  publish(channel: string, text: string): void {
+    for (const subscriber of this.#subscribers) {
+      const { channels, lane } = subscriber
+      if (channels.includes(channel))
+        void lane.pass(`message ${text}`, () => this.#deliver(subscriber, channel, text))
+    }
+  }
+
+  subscribe(name: string, channels: readonly string[], listener: SubscriptionListener): Subscription {
+    if (this.refuseSubscribers) throw new Error('Connection is closed.')
+    const subscriber = {
+      name,
+      channels,
+      listener,
+      lane: new Lane(label => this.step(`${name} hears ${label}`)),
+    }
+    this.#subscribers.add(subscriber)
+    return { runId: this.runId, close: () => this.#subscribers.delete(subscriber) }
+  }
+
+  /** The connections on which a node listens break; what is on its way to it is lost. */
+  closeSubscribers(name: string): void {
+    for (const subscriber of [...this.#subscribers]) {
+      if (subscriber.name !== name) continue
+      this.#subscribers.delete(subscriber)
+      subscriber.listener.closed()
+    }
+  }
+
+  /** What the scripts do, in the words of this simulation. */
+  execute(script: Script, keys: readonly string[], args: readonly (string | number)[]): unknown {
+    const arg = args.map(String)
+    const now = this.#clock.wall()
+    const set = (key: string, value: string, px: number) => this.data.set(key, { value, expiresAt: now + px })
+    const [session = '', tombstoneKey = ''] = keys
+    switch (script.name) {
+      case 'probe':
+        this.publish(arg[0] as string, arg[1] as string)
+        return [this.runId, 'history', '']
+      case 'load':
+        return [this.get(session) ?? null, this.pttl(session), this.get(tombstoneKey) ?? '', now, 0]
+      case 'save': {
+        const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl] = arg
+        if (channel) this.publish(channel, message)
+        const tombstone = this.get(tombstoneKey) ?? ''
+        if (tombstone !== '' && tombstone !== seen) return ['destroyed', tombstone, now]
+        const forgotten = existedAt !== '' && now - Number(existedAt) >= Number(tombstoneTtl)
+        if (forgotten && this.get(session) === undefined) return ['gone', tombstone, now]
+        set(session, value, Number(px))
+        return ['saved', tombstone, now]
+      }
+      case 'destroy': {
+        const [channel = '', message = '', id = '', tombstoneTtl] = arg
+        if (channel) this.publish(channel, message)
+        let written = `1:${now}:${id}`
+        let existed = 0
+        for (let index = 0; index < keys.length; index += 2) {
+          const tombstone = this.get(keys[index + 1] as string)
+          if (tombstone?.endsWith(id)) {
+            written = tombstone
+            continue
+          }
+          if (this.get(keys[index] as string) !== undefined) existed++
+          this.data.delete(keys[index] as string)
+          set(keys[index + 1] as string, written, Number(tombstoneTtl))
+        }
+        return [written, existed]
+      }
+      default:
+        throw new Error(`The simulation has no script ${script.name}`)
+    }
+  }
+
+  #deliver(subscriber: Subscriber, channel: string, text: string): void {
+    if (this.#subscribers.has(subscriber)) subscriber.listener.message(channel, text)
+  }
+
+  expire(key: string, ms: number): boolean {
+    const stored = this.data.get(key)
+    if (!stored || this.get(key) === undefined) return false
+    stored.expiresAt = this.#clock.wall() + ms
+    return true
+  }
+}
+
+/** What arrives on one connection arrives in order, one step at a time. */
+class Lane {
+  #tail: Promise<unknown> = Promise.resolve()
+  readonly #step: Step
+
+  constructor(step: Step) {
+    this.#step = step
+  }
+
+  pass<T>(label: string, arrive: () => T): Promise<T> {
+    const passed = this.#tail.then(() => this.#step(label)).then(arrive)
+    this.#tail = passed.catch(() => {})
+    return passed
+  }
+}
+
+/** One node's connection to the simulated server. */
+export class SimulatedPort implements RedisPort {
+  readonly clientPrefix = ''
+  readonly database = 0
+  readonly isCluster = false
+  readonly connected = true
+  losses = 0
+  readonly #redis: SimulatedRedis
+  readonly #name: string
+  readonly #requests: Lane
+  readonly #replies: Lane
+
+  constructor(redis: SimulatedRedis, name: string) {
+    this.#redis = redis
+    this.#name = name
+    this.#requests = new Lane(label => redis.step(`${name} sends ${label}`))
+    this.#replies = new Lane(label => redis.step(`${name} is answered ${label}`))
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    return this.#trip(`${script.name} ${keys[0]}`, () => this.#redis.execute(script, keys, args))
+  }
+
+  expire(key: string, ms: number): Promise<boolean> {
+    return this.#trip(`touch ${key}`, () => this.#redis.expire(key, ms))
+  }
+
+  publish(channel: string, message: string): Promise<void> {
+    return this.#trip(`publish ${message}`, () => this.#redis.publish(channel, message))
+  }
+
+  ping(): Promise<void> {
+    return this.#trip('ping', () => {})
+  }
+
+  primaries(): RedisPrimary[] {
+    const primary: RedisPrimary = {
+      name: 'redis',
+      owns: () => true,
+      subscribe: async (channels, listener) => this.#redis.subscribe(this.#name, channels, listener),
+      scan: async () => ({ cursor: '0', keys: [] }),
+      read: async () => [],
+    }
+    return [primary]
+  }
+
+  close(): void {}
+
+  async #trip<T>(label: string, execute: () => T): Promise<T> {
+    const answer = await this.#requests.pass(label, execute)
+    return this.#replies.pass(label, () => answer)
+  }
+}
+
+/** Lets everything happen that can happen without time going by. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await nextTurn()
+}
