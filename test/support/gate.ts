@@ -20,6 +20,12 @@ export class Gate {
     this.#patterns.push(...patterns)
   }
 
+  /** What is held will never arrive; nothing is held from now on. */
+  forget(): void {
+    this.#held.length = 0
+    this.#patterns = []
+  }
+
   /** Lets go what is held and matches, and holds nothing like it from now on. */
   async release(pattern: RegExp = /./): Promise<void> {
     this.#patterns = this.#patterns.filter(held => pattern.source !== '.' && held.source !== pattern.source)
