@@ -64,6 +64,11 @@ export class TcpProxy {
     }
   }
 
+  /** Where new connections lead from now on; those that exist stay. */
+  retarget(targetPort: number): void {
+    this.#targetPort = targetPort
+  }
+
   /** Latency each way, for what is sent from now on, on every connection. */
   delay(milliseconds: number): void {
     this.#delay = milliseconds
