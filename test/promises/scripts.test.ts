@@ -1,0 +1,150 @@
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { destroyScript, loadScript, probeScript, type Script, saveScript } from '../../src/redis/scripts.js'
+import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+
+const TTL = 600_000
+const KEYS = ['sess:s', 'crs:tombstone:{sess:s}']
+
+let server: RedisServer
+let redis: Redis
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = server.client()
+})
+
+afterAll(() => server.stop())
+
+beforeEach(() => redis.flushall())
+
+function run(script: Script, keys: string[], ...args: (string | number)[]): Promise<unknown> {
+  return redis.eval(script.lua, keys.length, ...keys, ...args)
+}
+
+const save = (value: string, { tombstone = '', existedAt = '' as number | '', ttl = TTL } = {}) =>
+  run(saveScript, KEYS, value, 60_000, '', '', tombstone, existedAt, ttl) as Promise<[string, string, number]>
+const destroy = (id: string) => run(destroyScript, KEYS, '', '', id, TTL) as Promise<[string, number]>
+const load = () => run(loadScript, KEYS) as Promise<[string | null, number, string, number, number]>
+
+describe('the scripts, as Redis executes them', () => {
+  it('save and load a session with its remaining life', async () => {
+    expect((await save('one'))[0]).toBe('saved')
+    const [value, pttl, tombstone, time] = await load()
+    expect([value, tombstone]).toEqual(['one', ''])
+    expect(pttl).toBeGreaterThan(59_000)
+    expect(pttl).toBeLessThanOrEqual(60_000)
+    const [seconds] = await redis.time()
+    expect(Math.abs(time / 1000 - Number(seconds))).toBeLessThan(2)
+  })
+
+  it('leave a tombstone that refuses saves which do not name it (guards: the tombstone)', async () => {
+    await save('one')
+    const [tombstone, existed] = await destroy('d1')
+    expect(existed).toBe(1)
+    expect(tombstone).toMatch(/^1:\d{13}:d1$/)
+    expect((await load()).slice(0, 3)).toEqual([null, -2, tombstone])
+    expect(await redis.pttl(KEYS[1] as string)).toBeGreaterThan(TTL - 1_000)
+    expect((await save('two')).slice(0, 2)).toEqual(['destroyed', tombstone])
+    expect(await redis.exists(KEYS[0] as string)).toBe(0)
+    expect((await save('two', { tombstone })).slice(0, 2)).toEqual(['saved', tombstone])
+  })
+
+  it('refuse a save whose sighting is older than any tombstone can be, if the session is gone (guards: the age of a sighting)', async () => {
+    const [, , seenAt] = await save('one')
+    expect((await save('two', { existedAt: seenAt, ttl: 0 }))[0]).toBe('saved')
+    await redis.del(KEYS[0] as string)
+    expect((await save('three', { existedAt: seenAt, ttl: 60_000 }))[0]).toBe('saved')
+    await redis.del(KEYS[0] as string)
+    expect((await save('four', { existedAt: seenAt, ttl: 0 }))[0]).toBe('gone')
+    expect(await redis.exists(KEYS[0] as string)).toBe(0)
+  })
+
+  it('do nothing when a destroy is sent again (guards: a resent destroy)', async () => {
+    await save('one')
+    const [tombstone] = await destroy('d1')
+    await save('two', { tombstone })
+    expect(await destroy('d1')).toEqual([tombstone, 0])
+    expect(await redis.get(KEYS[0] as string)).toBe('two')
+  })
+
+  it('destroy many sessions in one step, each with its tombstone', async () => {
+    const keys = ['sess:a', 'crs:tombstone:{sess:a}', 'sess:b', 'crs:tombstone:{sess:b}']
+    await redis.set('sess:a', '{}')
+    expect(((await run(destroyScript, keys, '', '', 'd', TTL)) as [string, number])[1]).toBe(1)
+    expect(await redis.exists(...keys)).toBe(2)
+  })
+
+  it('tell a key that holds something else from no key, and leave it', async () => {
+    await redis.lpush(KEYS[0] as string, 'x')
+    expect((await load())[4]).toBe(1)
+    expect(await redis.llen(KEYS[0] as string)).toBe(1)
+  })
+
+  it('echo a nonce and say which server that is', async () => {
+    const [runId, replication, epoch] = (await run(
+      probeScript,
+      ['crs:probe:{0}'],
+      'channel',
+      'nonce',
+    )) as string[]
+    expect(runId).toMatch(/^[0-9a-f]{40}$/)
+    expect(replication).toMatch(/^[0-9a-f]{40}$/)
+    expect(epoch).toBe('')
+    expect(await redis.dbsize()).toBe(0)
+  })
+})
+
+describe.skipIf(!realRedis())('the scripts, where Redis does not let them', () => {
+  it('write nothing for a user without rights on the channel (guards: PUBLISH goes first)', async () => {
+    await save('one')
+    await redis.acl('SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels')
+    const deaf = server.client({ username: 'deaf', password: 'secret' })
+    const attempts: [Script, (string | number)[]][] = [
+      [saveScript, ['two', 60_000, 'channel', 'message', '', '', TTL]],
+      [destroyScript, ['channel', 'message', 'd1', TTL]],
+    ]
+    for (const [script, args] of attempts) {
+      await expect(deaf.eval(script.lua, KEYS.length, ...KEYS, ...args)).rejects.toThrow(/channel/)
+    }
+    expect(await redis.get(KEYS[0] as string)).toBe('one')
+    expect(await redis.exists(KEYS[1] as string)).toBe(0)
+  })
+
+  it('destroy at maxmemory (guards: DEL goes before the tombstone)', async () => {
+    const full = await startRedis({ args: ['--maxmemory-policy', 'noeviction'] })
+    const client = full.client()
+    await client.set(KEYS[0] as string, 'x'.repeat(1_000))
+    const { used } = { used: Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]) }
+    await client.config('SET', 'maxmemory', String(Math.floor(used / 2)))
+    await expect(client.set('other', 'x')).rejects.toThrow(/OOM/)
+    const [tombstone, existed] = (await client.eval(destroyScript.lua, 2, ...KEYS, '', '', 'd', TTL)) as [
+      string,
+      number,
+    ]
+    expect(existed).toBe(1)
+    expect(await client.get(KEYS[0] as string)).toBeNull()
+    expect(await client.get(KEYS[1] as string)).toBe(tombstone)
+    await full.stop()
+  })
+
+  it('are refused on a replica, the probe too (guards: the probe is a write)', async () => {
+    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(server.port)] })
+    const client = replica.client()
+    await expect(client.eval(probeScript.lua, 1, 'crs:probe:{0}', 'channel', 'nonce')).rejects.toThrow(
+      /READONLY/,
+    )
+    await replica.stop()
+  })
+
+  it('load while writes are paused (guards: the load is read-only)', async () => {
+    await save('one')
+    await redis.call('CLIENT', 'PAUSE', '60000', 'WRITE')
+    try {
+      const other = server.client()
+      expect(((await other.eval(loadScript.lua, 2, ...KEYS)) as unknown[])[0]).toBe('one')
+    } finally {
+      await redis.call('CLIENT', 'UNPAUSE')
+    }
+  })
+})
