@@ -50,7 +50,7 @@ export async function startExpressSite(
   options: SiteOptions = {},
 ): Promise<ExpressSite> {
   const gate = new Gate()
-  const prefix = freshPrefix()
+  const prefix = options.store?.prefix ?? freshPrefix()
   const start = async (nodeId: string): Promise<ExpressNode> => {
     const node = await startNode(server, { prefix, cluster: { nodeId }, ...options.store }, versions.ioredis)
     const store = options.wrap?.(node.store) ?? node.store
