@@ -1,34 +1,32 @@
+// What each session object of express-session stems from is marked on the object itself, so that the session keeps its
+// sighting when a wrapped store, or a second one in the process, saves it.
+
 import { cookieOf } from '../codec/record.js'
 import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
-
-/**
- * What each session object of express-session stems from. Shared by all stores of the process, so that a session keeps
- * its sighting when a wrapped store or a second instance saves it.
- */
-const sightings = new WeakMap<object, Sighting>()
+import { Marked } from './marked.js'
 
 export function rememberExpress(session: object, sighting: Sighting): void {
-  sightings.set(session, sighting)
+  Marked.mark(session, sighting)
 }
 
 /** express-session wraps the record that `get` gave it into a Session; what is known of one is known of the other. */
 export function inheritExpress(session: object, record: object): void {
-  const sighting = sightings.get(record)
-  if (sighting) sightings.set(session, sighting)
+  const sighting = Marked.sightingOf(record)
+  if (sighting) Marked.mark(session, sighting)
 }
 
 /** A session that was made in this request, and the tombstone of the destroy that made room for it. */
 export function rememberNewExpress(session: object, id: string, space: string, tombstone?: string): void {
-  sightings.set(session, sightingOfNew(id, space, tombstone))
+  Marked.mark(session, sightingOfNew(id, space, tombstone))
 }
 
 export function sightingOfExpress(session: object, id: string, space: string): Sighting | undefined {
-  const sighting = sightings.get(session)
+  const sighting = Marked.sightingOf(session)
   return sighting?.id === id && sighting.space === space ? sighting : undefined
 }
 
 export function originOfExpress(session: object): Sighting['origin'] | undefined {
-  return sightings.get(session)?.origin
+  return Marked.sightingOf(session)?.origin
 }
 
 /**
