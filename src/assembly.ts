@@ -36,7 +36,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const channelBus =
     cluster && new ChannelBus({ port, keyspace, clock, logger, stats, emit: tell, ...cluster })
   const bus: Bus = channelBus || noBus
-  const cache = config.cache ? new LocalCache(config.cache, stats, !channelBus) : undefined
+  const cache = config.cache ? new LocalCache(config.cache, stats) : undefined
   const nodeId = cluster ? cluster.nodeId : ''
   const coordinator = new Coordinator({ nodeId, bus, cache, stats, emit: tell, logger })
   const { tombstoneTtl, touchEvery, maxSessionBytes } = config
@@ -55,7 +55,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
   })
   const query = new SessionQuery({ port, keyspace, clock, stats, emit: tell })
-  const bulk = new BulkDeletion({ query, sessions, bus, isCluster: port.isCluster })
+  const bulk = new BulkDeletion({ query, sessions, coordinator, isCluster: port.isCluster })
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return { config, stats, port, keyspace, listening, cache, coordinator, sessions, query, bulk, emit: tell }

@@ -20,6 +20,8 @@ export class Lifecycle {
   async ready(): Promise<void> {
     const { clock } = this.#parts.config
     const deadline = clock.monotonic() + READY_WITHIN
+    // A client that connects lazily does so for its first command.
+    await this.#parts.port.ping().catch(() => {})
     while (!this.healthy()) {
       if (this.#ended || clock.monotonic() > deadline) {
         const { reasons } = await this.health()

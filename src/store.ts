@@ -90,7 +90,7 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     return settle(destroyed, callback)
   }
 
-  override touch(sid: string, session: Session): Promise<void>
+  override touch(sid: string, session: Partial<Session>): Promise<void>
   override touch(sid: string, session: SessionData, callback?: Callback): void
   override touch(sid: string, session: object, callback?: Callback): Promise<void> | void {
     let touched: Promise<unknown> | undefined

@@ -1,5 +1,5 @@
 import type { Moment } from '../base/clock.js'
-import type { MessageBody } from './message.js'
+import type { Message, MessageBody } from './message.js'
 
 /** What goes into a write script so that the other nodes hear of it; empty when nobody is to be told. */
 export interface Announcement {
@@ -7,8 +7,21 @@ export interface Announcement {
   readonly message: string
 }
 
+/** Who acts on what is heard. */
+export interface BusListener {
+  /** Another node says so. */
+  message(message: Message): void
+  /** Messages may have been missed, or cannot be understood: nothing held can be trusted. */
+  missed(reason: string): void
+  /** Whether values that are read from now on may be kept: not while any of their messages would be missed. */
+  hearing(all: boolean): void
+}
+
 /** How writes reach the other nodes, and whether theirs are known to reach this one. */
 export interface Bus {
+  /** Whether somebody listens. */
+  readonly running: boolean
+  listen(listener: BusListener): void
   /** The message of a write that is about to be sent. */
   announce(body: MessageBody): Announcement
   /** Sends a message by itself, for what is no write of a session. */
@@ -24,6 +37,8 @@ export interface Bus {
 
 /** For a store that stands alone: nobody is told, and nothing can be missed. */
 export const noBus: Bus = {
+  running: false,
+  listen: listener => listener.hearing(true),
   announce: () => ({ channel: '', message: '' }),
   publish: async () => {},
   trusted: () => true,

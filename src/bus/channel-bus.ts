@@ -5,9 +5,12 @@ import type { Emit } from '../base/store-events.js'
 import type { Stats } from '../observe/stats.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
-import type { Announcement, Bus } from './bus.js'
+import type { Announcement, Bus, BusListener } from './bus.js'
 import { Line } from './line.js'
-import { decodeMessage, encodeMessage, type Message, type MessageBody } from './message.js'
+import { decodeMessage, encodeMessage, type MessageBody } from './message.js'
+
+/** How often to look for primaries while the client knows none. */
+const LOOK_EVERY = 20
 
 /** A slot lies with a given primary for one number in so many; this many tries find one for every primary. */
 const PROBE_KEYS_TRIED = 50_000
@@ -22,15 +25,6 @@ export interface ChannelBusOptions {
   nodeId: string
   maxStaleness: number
   probeEvery: number
-}
-
-export interface BusListener {
-  /** Another node says so. */
-  message(message: Message): void
-  /** Messages may have been missed, or cannot be understood: nothing held can be trusted. */
-  missed(reason: string): void
-  /** Whether values that are read now may be kept: only while no line is down. */
-  hearing(all: boolean): void
 }
 
 /** One channel for all nodes, heard on one line per primary. */
@@ -102,7 +96,10 @@ export class ChannelBus implements Bus {
   /** Why the cache may not answer, one sentence per line in trouble. */
   troubles(): string[] {
     if (this.#lines.size === 0) return ['no Redis server is known yet']
-    return [...this.#lines.values()].flatMap(line => (line.trouble ? [`${line.name}: ${line.trouble}`] : []))
+    return [...this.#lines.values()].flatMap(({ name, trouble }) => {
+      if (!trouble) return []
+      return this.#options.port.isCluster ? `${name}: ${trouble}` : trouble
+    })
   }
 
   /** False where an ACL or a proxy hides which server answers; undefined before that is known. */
@@ -126,7 +123,8 @@ export class ChannelBus implements Bus {
       if (!this.#lines.has(primary.name)) this.#add(primary)
     }
     this.#watchTrust()
-    this.#cancelTimer = this.#options.clock.after(this.#options.probeEvery, () => this.#follow())
+    const wait = primaries.length === 0 ? LOOK_EVERY : this.#options.probeEvery
+    this.#cancelTimer = this.#options.clock.after(wait, () => this.#follow())
   }
 
   #add(primary: RedisPrimary): void {

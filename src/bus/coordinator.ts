@@ -3,7 +3,6 @@ import type { Emit } from '../base/store-events.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
 import type { Bus } from './bus.js'
-import { ChannelBus } from './channel-bus.js'
 import type { Message } from './message.js'
 
 /** What the app may see and do of the cache itself. */
@@ -44,20 +43,19 @@ export class Coordinator {
       },
       clear: () => cache?.clear(),
     }
-    if (cache && this.#bus instanceof ChannelBus) {
-      this.#bus.listen({
-        message: message => this.#obey(cache, message),
-        missed: reason => this.#flush(cache, reason),
-        hearing: all => {
-          cache.accepting = all
-        },
-      })
-    }
+    if (!cache) return
+    this.#bus.listen({
+      message: message => this.#obey(cache, message),
+      missed: reason => this.#flush(cache, reason),
+      hearing: all => {
+        cache.accepting = all
+      },
+    })
   }
 
   /** Whether this node listens to the others. */
   get running(): boolean {
-    return this.#bus instanceof ChannelBus && this.#bus.running
+    return this.#bus.running
   }
 
   /** Makes every node, this one too, forget what it holds of a session. Redis keeps it. */

@@ -14,16 +14,16 @@ interface Sender {
   round: number
 }
 
-export type Message = Sender &
-  (
-    | { type: 'SessionDeleted'; ids: string[]; reason?: string }
-    | { type: 'SessionInvalidated'; ids: string[]; reason?: string }
-    | { type: 'CacheClear'; reason?: string }
-  )
+export type Message = Sender & MessageBody
 
+/** What a message says. */
 export type MessageBody =
-  | { type: 'SessionDeleted' | 'SessionInvalidated'; ids: string[]; reason?: string }
-  | { type: 'CacheClear'; reason?: string }
+  /** These sessions are gone. */
+  | { type: 'SessionDeleted'; ids: string[] }
+  /** These sessions have changed. */
+  | { type: 'SessionInvalidated'; ids: string[] }
+  /** Any session may have changed. */
+  | { type: 'CacheClear' }
 
 export type Decoded = { kind: 'message'; message: Message } | { kind: 'newer' } | { kind: 'unreadable' }
 

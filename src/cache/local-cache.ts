@@ -31,12 +31,11 @@ export class LocalCache {
   readonly #ttl: number
   readonly #stats: Stats
   /** False while this node may miss messages: what is read then could be stale for good. */
-  accepting: boolean
+  accepting = false
 
-  constructor(limits: { maxEntries: number; ttl: number }, stats: Stats, accepting: boolean) {
+  constructor(limits: { maxEntries: number; ttl: number }, stats: Stats) {
     this.#ttl = limits.ttl
     this.#stats = stats
-    this.accepting = accepting
     this.#entries = new LRUCache({
       max: limits.maxEntries,
       dispose: (_entry, _id, reason) => {

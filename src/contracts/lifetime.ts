@@ -19,9 +19,11 @@ export function lifeOfExpressSession(session: object, ttl: Ttl, now: number, sig
   if (!cookie || expires === undefined || expires === null || expires === false) return { ttl }
   const end = new Date(expires as string | number | Date).getTime()
   const left = checked(end - now, 'The end of the cookie of the session (cookie.expires or cookie.maxAge) is')
-  if (end !== sighting?.expiresAt) return { ttl: left }
+  if (end !== sighting?.expiresAt) return { ttl: left, endsAt: end }
   // The app did not say how long it is to live. If it ended while the request ran, it begins anew.
-  return left > 0 ? { ttl: left, unmoved: true } : { ttl: positive(cookie.originalMaxAge) ?? ttl }
+  return left > 0
+    ? { ttl: left, endsAt: end, unmoved: true }
+    : { ttl: positive(cookie.originalMaxAge) ?? ttl }
 }
 
 /** How long a session of koa-session is to live: the number it hands over; 'session' or nothing stands for the default. */

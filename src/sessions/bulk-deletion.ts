@@ -1,5 +1,5 @@
 import { PartialError } from '../base/errors.js'
-import type { Bus } from '../bus/bus.js'
+import type { Coordinator } from '../bus/coordinator.js'
 import type { SessionQuery, SessionView } from './session-query.js'
 import type { Sessions } from './sessions.js'
 
@@ -30,13 +30,18 @@ export interface BulkOptions {
 export class BulkDeletion {
   readonly #query: SessionQuery
   readonly #sessions: Sessions
-  readonly #bus: Bus
+  readonly #coordinator: Coordinator
   readonly #batchSize: number
 
-  constructor(parts: { query: SessionQuery; sessions: Sessions; bus: Bus; isCluster: boolean }) {
+  constructor(parts: {
+    query: SessionQuery
+    sessions: Sessions
+    coordinator: Coordinator
+    isCluster: boolean
+  }) {
     this.#query = parts.query
     this.#sessions = parts.sessions
-    this.#bus = parts.bus
+    this.#coordinator = parts.coordinator
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
     this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
@@ -53,14 +58,17 @@ export class BulkDeletion {
   /** Every session. Caches are emptied before, so that none answers meanwhile, and after, also if it ended half-way. */
   async all(): Promise<BulkResult> {
     const query = this.#query
-    await this.#bus.publish({ type: 'CacheClear' })
-    try {
-      return await this.#run({}, async function* () {
-        for await (const ids of query.ids()) yield { scanned: ids.length, ids }
-      })
-    } finally {
-      await this.#bus.publish({ type: 'CacheClear' })
-    }
+    await this.#coordinator.publishCacheClear()
+    const deletion = this.#run({}, async function* () {
+      for await (const ids of query.ids()) yield { scanned: ids.length, ids }
+    })
+    // What went wrong with the deletion says more than what went wrong with the message.
+    await deletion.catch(() => {})
+    const told = this.#coordinator.publishCacheClear()
+    await Promise.allSettled([told])
+    const result = await deletion
+    await told
+    return result
   }
 
   async #run(

@@ -23,6 +23,8 @@ export interface Found {
 export interface Life {
   /** From now, in milliseconds. */
   ttl: number
+  /** When the app says that it ends, in ms since the epoch, if it says so. */
+  endsAt?: number
   /** The app left the end of its life as it was told. */
   unmoved?: boolean
 }
@@ -100,7 +102,7 @@ export class Sessions {
     this.#checkSize(text)
     const { ttl, unmoved } = life
     const remaining = unmoved && sighting.expiry ? this.#remaining(sighting.expiry) : 0
-    await this.#write(id, text, remaining > 0 ? Math.ceil(remaining) : this.#px(ttl), sighting)
+    await this.#write(id, text, remaining > 0 ? Math.ceil(remaining) : this.#px(ttl), sighting, life.endsAt)
   }
 
   /**
@@ -122,16 +124,15 @@ export class Sessions {
   }
 
   /** Removes sessions everywhere. The answer is the tombstone that was left and how many there were. */
-  async destroy(ids: readonly string[], reason?: string): Promise<{ tombstone: string; existed: number }> {
+  async destroy(ids: readonly string[]): Promise<{ tombstone: string; existed: number }> {
     const { repository, cache, bus } = this.#options
     const tickets = cache ? ids.map(id => cache.beginWrite(id)) : []
     try {
-      const body = {
-        type: 'SessionDeleted' as const,
-        ids: [...ids],
-        ...(reason === undefined ? {} : { reason }),
-      }
-      return await repository.destroy(ids, randomUUID(), bus.announce(body))
+      return await repository.destroy(
+        ids,
+        randomUUID(),
+        bus.announce({ type: 'SessionDeleted', ids: [...ids] }),
+      )
     } catch (error) {
       this.#doubt(error)
       throw error
@@ -145,7 +146,7 @@ export class Sessions {
     return Math.floor(Math.min(this.#options.touchEvery, ttl / 10))
   }
 
-  async #write(id: string, text: string, px: number, sighting: Sighting): Promise<void> {
+  async #write(id: string, text: string, px: number, sighting: Sighting, endsAt?: number): Promise<void> {
     const { repository, cache, bus, port, stats, clock } = this.#options
     const ticket = cache?.beginWrite(id)
     let entry: Entry | undefined
@@ -178,7 +179,7 @@ export class Sessions {
       sighting.seenAt = reply.seenAt
       sighting.snapshot = snapshot
       sighting.expiry = expiry
-      sighting.expiresAt = undefined
+      sighting.expiresAt = endsAt
       sighting.creation = undefined
     } catch (error) {
       if (this.#doubt(error) && sighting.creation) sighting.creation.doubtful = true
