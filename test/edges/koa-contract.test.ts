@@ -45,7 +45,7 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
     const { one, two } = await start()
     const browser = new Browser()
     const { headers } = await browser.post(`${one.url}/login`).expect(200)
-    const cookie = (headers['set-cookie'] as unknown as string[]).map(text => text.split(';')[0]).join('; ')
+    const cookie = cookiesOf(headers)
     const thief = (url: string) => new Browser().get(`${url}/me`).set('Cookie', cookie)
     await thief(two.url).expect(200)
     await browser.post(`${one.url}/logout`).expect(200)
@@ -173,6 +173,16 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
     expect(messagesSent(one, two)).toBe(sent)
   })
 
+  // koa-session compares _expire with its own maximum age, so it has to be the end of that, not of the key in Redis.
+  it.fails('renew renews also a session of less than a minute in its second half', async () => {
+    const { one } = await start({ session: { renew: true, maxAge: 2_000 } })
+    const { headers } = await new Browser().post(`${one.url}/login`).expect(200)
+    const loggedInAt = Date.now()
+    await until(() => Date.now() - loggedInAt > 1_050)
+    const late = await new Browser().get(`${one.url}/me`).set('Cookie', cookiesOf(headers)).expect(200)
+    expect(late.headers).toHaveProperty('set-cookie')
+  })
+
   it('a ContextStore that hands the calls on works across two nodes', async () => {
     const { one, two, gate } = await start({ storeOption: contextStoreOver })
     const browser = new Browser()
@@ -265,7 +275,7 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
       const { one, two, gate, prefix } = await start(race)
       const browser = new Browser()
       const { body, headers } = await browser.post(`${one.url}/login`).expect(200)
-      const cookie = (headers['set-cookie'] as unknown as string[]).map(text => text.split(';')[0]).join('; ')
+      const cookie = cookiesOf(headers)
       const slow = browser.post(`${one.url}/slow${race.change ? '?change' : ''}`).then(response => response)
       await gate.arrived
       await browser.post(`${two.url}/logout`).expect(200)
@@ -366,6 +376,10 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
     })
   })
 })
+
+function cookiesOf(headers: Record<string, unknown>): string {
+  return (headers['set-cookie'] as string[]).map(text => text.split(';')[0]).join('; ')
+}
 
 type Call<Name extends 'get' | 'set' | 'destroy'> = CreateSessionOptions['store'] extends
   | infer Store
