@@ -14,7 +14,7 @@ const detached = process.platform !== 'win32'
  * @extends {EventEmitter<{ ended: [string] }>}
  */
 export class Processes extends EventEmitter {
-  /** @type {{ child: import('node:child_process').ChildProcess, ended: Promise<unknown> }[]} */
+  /** @type {{ name: string, child: import('node:child_process').ChildProcess, ended: Promise<unknown> }[]} */
   #started = []
   stopping = false
 
@@ -72,9 +72,12 @@ export class Processes extends EventEmitter {
   /** The youngest first: Redis, which all others need, is the oldest. */
   async stop() {
     this.stopping = true
-    for (const { child, ended } of this.#started.toReversed()) {
+    for (const { name, child, ended } of this.#started.toReversed()) {
       child.kill('SIGTERM')
-      const impatience = setTimeout(() => child.kill('SIGKILL'), STOPS_WITHIN)
+      const impatience = setTimeout(() => {
+        console.error(`${name} does not stop, so it is killed.`)
+        child.kill('SIGKILL')
+      }, STOPS_WITHIN)
       await ended
       clearTimeout(impatience)
     }
@@ -91,7 +94,7 @@ export class Processes extends EventEmitter {
    */
   #watch(name, child) {
     const ended = new Promise(resolve => child.once('exit', resolve))
-    this.#started.push({ child, ended })
+    this.#started.push({ name, child, ended })
     child.once('exit', (code, signal) => {
       if (!this.stopping) this.emit('ended', `${name} ended unexpectedly (${signal ?? `exit code ${code}`})`)
     })

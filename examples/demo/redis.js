@@ -13,7 +13,7 @@ const ANSWERS_WITHIN = 5_000
  */
 export async function provideRedis(processes, url) {
   if (url) {
-    const shown = url.replace(/:[^:@/]*@/, ':***@')
+    const shown = url.replace(/\/\/.*@/, '//***@')
     const reason = await whyNoAnswer(url)
     if (!reason) return { url, what: `the one of REDIS_URL, ${shown}` }
     throw new Error(
@@ -39,17 +39,19 @@ export async function provideRedis(processes, url) {
  */
 async function whyNoAnswer(url) {
   if (!/^(rediss?|unix):\/\//.test(url)) return 'a URL such as redis://127.0.0.1:6379 is needed'
-  const redis = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: () => null })
+  /** @type {Redis | undefined} */
+  let redis
   /** @type {Error | undefined} */
   let cause
-  redis.on('error', error => {
-    cause ??= error
-  })
   const impatience = setTimeout(() => {
     cause ??= new Error(`not within ${ANSWERS_WITHIN / 1000} s`)
-    redis.disconnect()
+    redis?.disconnect()
   }, ANSWERS_WITHIN)
   try {
+    redis = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: () => null })
+    redis.on('error', error => {
+      cause ??= error
+    })
     await redis.connect()
     await redis.ping()
     return undefined
@@ -57,7 +59,7 @@ async function whyNoAnswer(url) {
     return (cause ?? /** @type {Error} */ (error)).message
   } finally {
     clearTimeout(impatience)
-    redis.disconnect()
+    redis?.disconnect()
   }
 }
 

@@ -128,7 +128,10 @@ export async function serve(listener, store) {
   const stop = async () => {
     if (stopping) return
     stopping = true
+    // Browsers keep connections open for their next request; it shall not come.
+    const sweep = setInterval(() => server.closeIdleConnections(), 20)
     await new Promise(closed => server.close(closed))
+    clearInterval(sweep)
     await store.shutdown()
     // The channel to the process that started this one would keep it alive.
     if (process.connected) process.disconnect()
@@ -137,10 +140,11 @@ export async function serve(listener, store) {
   try {
     await once(server.listen(port, '127.0.0.1'), 'listening')
     await store.ready()
-    process.send?.({ ready: true })
+    if (process.connected) process.send?.({ ready: true })
   } catch (error) {
+    if (stopping) return
     const failed = explain(/** @type {NodeJS.ErrnoException} */ (error))
-    if (process.send) process.send({ failed })
+    if (process.connected) process.send?.({ failed })
     else console.error(failed)
     process.exitCode = 1
     await stop()
