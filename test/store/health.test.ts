@@ -205,8 +205,8 @@ describe.skipIf(!realRedis())('a user with few rights', () => {
 
   it.fails('without the channel is told what to grant', async () => {
     const store = openStore({ redis: await clientWith('~*', 'resetchannels', '+@all'), prefix: 'mute:' })
-    for (const call of [store.set('one', { user: 'ada' }), store.destroy('two')]) {
-      expect(await rejection(call)).toHaveProperty(
+    for (const call of [() => store.set('one', { user: 'ada' }), () => store.destroy('two')]) {
+      expect(await rejection(call())).toHaveProperty(
         'message',
         expect.stringContaining('grant the user the channels'),
       )
