@@ -134,7 +134,7 @@ function parseCluster(
 
 function redis(value: unknown): Redis | Cluster | string {
   if (typeof value === 'string') {
-    if (/^(rediss?|unix):\/\//.test(value)) return value
+    if (/^rediss?:\/\//.test(value) && URL.canParse(value)) return value
     throw invalid('redis', hidePassword(value), "an ioredis client or a URL such as 'redis://127.0.0.1:6379'")
   }
   if (!isObject(value)) throw invalid('redis', value, 'an ioredis client or a URL')
@@ -203,7 +203,7 @@ function invalid(name: string, value: unknown, allowed: string): OptionError {
 }
 
 function hidePassword(url: string): string {
-  return url.replace(/:[^:@/]*@/, ':***@')
+  return url.replace(/\/\/.*@/, '//***@')
 }
 
 function isObject(value: unknown): value is object {

@@ -3,6 +3,8 @@ import { IoredisPrimary } from './ioredis-primary.js'
 import type { RedisPort } from './redis-port.js'
 import type { Script } from './scripts.js'
 
+const NOT_COMPILED = /compiling script|unexpected symbol near '#'/
+
 /** The port over an ioredis client. A given client is used as it is: nothing on it is defined, reconfigured or closed. */
 export class IoredisPort implements RedisPort {
   readonly clientPrefix: string
@@ -43,15 +45,26 @@ export class IoredisPort implements RedisPort {
     try {
       return await this.#call('EVALSHA', script.sha, keys, args)
     } catch (error) {
+      if (isReply(error, NOT_COMPILED)) return this.#withoutFirstLine(error, script, keys, args)
       if (!isReply(error, /^NOSCRIPT/)) throw error
     }
     try {
       return await this.#call('EVAL', script.lua, keys, args)
     } catch (error) {
-      if (script.lua === script.plainLua || !isReply(error, /compiling script/)) throw error
-      this.#readOnlyScripts = false
-      return this.#call('EVAL', script.plainLua, keys, args)
+      return this.#withoutFirstLine(error, script, keys, args)
     }
+  }
+
+  /** For a server that takes the first line of a read-only script for a mistake; it will do so the next time, too. */
+  #withoutFirstLine(
+    error: unknown,
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    if (script.lua === script.plainLua || !isReply(error, NOT_COMPILED)) throw error
+    this.#readOnlyScripts = false
+    return this.#call('EVAL', script.plainLua, keys, args)
   }
 
   async expire(key: string, ms: number): Promise<boolean> {

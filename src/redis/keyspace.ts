@@ -38,7 +38,7 @@ export class Keyspace {
     const session = this.#clientPrefix + this.#prefix + id
     const name = `${OWN}tombstone:{${session}}`
     if (!this.#isCluster || !/[{}]/.test(session)) return name
-    return this.#inSlotOf(session, name, `${OWN}tombstone:${this.#prefix}${id}`)
+    return this.#inSlotOf(session, [name, `${OWN}tombstone:${this.#prefix}${id}`], `${this.#prefix}${id}`)
   }
 
   /** `number` finds a slot of the wanted primary on Redis Cluster. */
@@ -61,14 +61,17 @@ export class Keyspace {
     return key.startsWith(OWN) && !this.#prefix.startsWith(OWN) ? undefined : key.slice(this.#prefix.length)
   }
 
-  /** Braces inside a key may move its slot, so candidates are checked, and numbered until one fits. */
-  #inSlotOf(session: string, ...candidates: [string, string]): string {
+  /**
+   * Braces inside a key may move its slot, so candidates are checked, then numbered until one fits. The number goes in
+   * front: wherever a tag begins that is not the session's own, it then holds the number, and another number another slot.
+   */
+  #inSlotOf(session: string, candidates: string[], key: string): string {
     const slot = calculateSlot(session)
     for (const candidate of candidates) {
       if (calculateSlot(this.#clientPrefix + candidate) === slot) return candidate
     }
     for (let number = 0; ; number++) {
-      const candidate = `${candidates[1]}:${number}`
+      const candidate = `${OWN}tombstone:${number}:${key}`
       if (calculateSlot(this.#clientPrefix + candidate) === slot) return candidate
     }
   }

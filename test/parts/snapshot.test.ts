@@ -1,0 +1,37 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Snapshot } from '../../src/cache/snapshot.js'
+import { decode } from '../../src/codec/record.js'
+
+const object = fc.dictionary(
+  fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'toJSON', '1')),
+  fc.jsonValue(),
+)
+
+describe('a snapshot', () => {
+  it('hands out what JSON.parse would, down to keys named __proto__', () => {
+    fc.assert(
+      fc.property(object, value => {
+        const text = JSON.stringify(value)
+        const copy = new Snapshot(text, decode).copy()
+        expect(JSON.stringify(copy)).toBe(JSON.stringify(JSON.parse(text)))
+        expect(Object.keys(copy)).toEqual(Object.keys(JSON.parse(text)))
+        expect(Object.getPrototypeOf(copy)).toBe(Object.prototype)
+      }),
+    )
+  })
+
+  it('hands out nothing twice, however deep', () => {
+    const snapshot = new Snapshot('{"a":{"b":[{"c":[1]}]}}', decode)
+    const collect = (value: unknown, into = new Set<unknown>()): Set<unknown> => {
+      if (typeof value === 'object' && value !== null) {
+        into.add(value)
+        for (const nested of Object.values(value)) collect(nested, into)
+      }
+      return into
+    }
+    const [one, other] = [collect(snapshot.copy()), collect(snapshot.copy())]
+    expect(one.size).toBe(5)
+    expect([...one].filter(value => other.has(value))).toEqual([])
+  })
+})
