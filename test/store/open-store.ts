@@ -69,3 +69,8 @@ export async function hold(store: Store, id: string): Promise<void> {
     { message: 'the store to answer from memory' },
   )
 }
+
+/** Waits until a store has heard all that the one other node has sent so far; one server, not a cluster. */
+export async function heard(store: Store, other: Store): Promise<void> {
+  await until(() => store.cacheStats().messages.received === other.cacheStats().messages.sent)
+}

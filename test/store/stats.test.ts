@@ -3,7 +3,7 @@ import type { CacheStats } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
-import { type Data, expressSession, hold, openStore, readyStore, rejection } from './open-store.js'
+import { type Data, expressSession, heard, hold, openStore, readyStore, rejection } from './open-store.js'
 
 let server: RedisServer
 
@@ -95,6 +95,7 @@ describe('cacheStats', () => {
   it('counts what messages of other nodes made it forget', async () => {
     const [a, b] = await Promise.all([readyStore({ redis: server.url }), readyStore({ redis: server.url })])
     await a.set('one', { number: 1 })
+    await heard(b, a)
     await hold(b, 'one')
     const { received } = b.cacheStats().messages
     await a.set('one', { number: 2 })
@@ -133,8 +134,7 @@ describe('cacheStats', () => {
     await store.ready()
     const other = await readyStore({ redis: server.url })
     await other.set('one', { number: 1 })
-    const invalidated = store.cacheStats().messages.received
-    await until(() => store.cacheStats().messages.received > invalidated || invalidated > 0)
+    await heard(store, other)
     const commands = proxy.connections.find(connection => !connection.isSubscriber)
     commands?.holdReplies()
     const read = store.get('one')
