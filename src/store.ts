@@ -247,7 +247,10 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     return this.parts.cache?.evict(sid) ?? false
   }
 
-  /** Where a session came from: pass `req.session`, what `get` answered, or the `ctx` of Koa. */
+  /**
+   * Where a session came from: pass `req.session`, what `get` answered, or the `ctx` of Koa. 'new' if it was not there;
+   * undefined if nothing was asked for.
+   */
   originOf(sessionOrContext: object): Sighting['origin'] | undefined {
     return express.originOfExpress(sessionOrContext) ?? koa.originOfKoa(sessionOrContext)
   }

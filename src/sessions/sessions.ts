@@ -11,7 +11,7 @@ import type { Stats } from '../observe/stats.js'
 import type { RedisPort } from '../redis/redis-port.js'
 import { ReadsUnderWay } from './reads-under-way.js'
 import { type SessionRepository, type StoredSession, tombstoneTime } from './session-repository.js'
-import type { Sighting } from './sighting.js'
+import { type Sighting, unseen } from './sighting.js'
 
 export interface Found {
   /** The caller's own copy; undefined if there is no such session. */
@@ -73,18 +73,7 @@ export class Sessions {
     const stored = this.#reads ? await this.#reads.join(id, read) : await read()
     if (stored.entry) return this.#found(id, stored.entry, 'redis')
     const { tombstone, seenAt } = stored
-    const sighting: Sighting = {
-      id,
-      space,
-      origin: 'redis',
-      existed: false,
-      tombstone,
-      seenAt,
-      snapshot: undefined,
-      expiry: undefined,
-      expiresAt: undefined,
-      creation: undefined,
-    }
+    const sighting: Sighting = { ...unseen(id, space), tombstone, seenAt }
     return { data: undefined, sighting }
   }
 

@@ -10,7 +10,7 @@ export interface Sighting {
   readonly id: string
   /** Which store's sessions: a sighting says nothing of the same id elsewhere. */
   readonly space: string
-  /** Where the answer came from; 'new' for a session that the request made. */
+  /** Where the answer came from; 'new' if the session was not there. */
   readonly origin: 'memory' | 'redis' | 'new'
   /** Whether the session was there. */
   existed: boolean
