@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Redis } from 'ioredis'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { ClusteredRedisStore } from '../../src/index.js'
+import { startRedisCluster } from '../support/redis-cluster.js'
+import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { ROOT } from '../support/run-command.js'
+import { until } from '../support/until.js'
+
+/** Saves of a request that is older than this look whether the session is still there. */
+const TOMBSTONE_TTL = 1_000
+const OPTIONAL = ['+info', '+cluster|info']
+
+let rules: string[]
+let commands: string[]
+let users = 0
+
+/** The rules that the documentation asks for, without "ACL SETUSER sessions on >secret". */
+beforeAll(async () => {
+  const text = await readFile(join(ROOT, 'docs/redis-keys.md'), 'utf8')
+  const line = /<!-- acl -->\n```\nACL SETUSER sessions on >secret (.+)\n```/.exec(text)?.[1] ?? ''
+  rules = line.split(' ')
+  commands = rules.filter(rule => rule.startsWith('+'))
+})
+
+interface Trial {
+  failures: string[]
+  trusted: boolean
+  identified: boolean | undefined
+}
+
+/** Does all that a store does, as a user with these rights. */
+async function attempt(admin: Redis, server: RedisServer, rights: string[]): Promise<Trial> {
+  const name = `user${++users}`
+  // Prefixes of their own keep those apart who try at the same time.
+  const prefix = `sess:${name}:`
+  await admin.acl('SETUSER', name, 'on', '>secret', ...rights)
+  const client = server.client({ username: name, password: 'secret', enableReadyCheck: false })
+  const store = new ClusteredRedisStore<object>({ redis: client, prefix, tombstoneTtl: TOMBSTONE_TTL })
+  onTestFinished(() => store.shutdown())
+  const failures: string[] = []
+  const step = (what: string, done: Promise<unknown>) =>
+    done.catch((error: Error) => failures.push(`${what}: ${error.message}`))
+  await until(() => store.healthy(), { timeout: 1_000 }).catch(() => {})
+  const { trusted } = store.cacheStats()
+
+  await admin.set(`${prefix}old`, '{"v":1}', 'PX', 60_000)
+  const old = (await step('get', store.get('old'))) as object
+  const readAt = performance.now()
+  await step('set', store.set('one', { v: 1 }))
+  await step('touch', store.touch('old', { v: 1 }))
+  await step('destroy', store.destroy('one'))
+  await step('size', store.size())
+  await step(
+    'findBy',
+    store.findBy(() => true),
+  )
+  await step('publish', store.coordinator.publishInvalidation('one'))
+  const { status, channel } = await store.health()
+  if (status === 'down') failures.push('health: down')
+  await until(() => performance.now() - readAt > TOMBSTONE_TTL + 50)
+  await step(
+    'a late save',
+    store.set('old', typeof old === 'object' ? Object.assign(old, { v: 2 }) : { v: 2 }),
+  )
+  await step('clear', store.clear())
+  return { failures, trusted, identified: channel?.serverIdentified }
+}
+
+describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
+  let server: RedisServer
+  let admin: Redis
+
+  beforeAll(async () => {
+    server = await startRedis()
+    admin = server.client()
+  })
+
+  it('suffice, and none of them is there for nothing', async () => {
+    expect(commands.length).toBeGreaterThan(10)
+    const without = async (command: string) => {
+      const left = rules.filter(rule => rule !== command)
+      return { command, ...(await attempt(admin, server, left)) }
+    }
+    // First, while the server knows no script yet.
+    const trials = [await without('+eval')]
+    trials.push(...(await Promise.all(commands.filter(command => command !== '+eval').map(without))))
+    expect(await attempt(admin, server, rules)).toEqual({ failures: [], trusted: true, identified: true })
+    for (const { command, failures, trusted, identified } of trials) {
+      if (OPTIONAL.includes(command)) {
+        expect({ command, failures, trusted }).toEqual({ command, failures: [], trusted: true })
+        if (command === '+info') expect(identified).toBe(false)
+      } else {
+        expect(failures.length > 0 || !trusted, `${command} is missing, and nothing fails`).toBe(true)
+      }
+    }
+  })
+
+  it.each(['~sess:*', '~crs:*', '&crs:*'])('does not work without %s', async right => {
+    const { failures } = await attempt(
+      admin,
+      server,
+      rules.filter(rule => rule !== right),
+    )
+    expect(failures.filter(failure => /^(set|destroy)/.test(failure))).toHaveLength(2)
+  })
+})
+
+describe.skipIf(!realRedis())('on Redis Cluster', () => {
+  it('they suffice with one more for ioredis', async () => {
+    const cluster = await startRedisCluster({ primaries: 3 })
+    onTestFinished(() => cluster.stop())
+    for (const node of cluster.nodes) {
+      await node.client().acl('SETUSER', 'sessions', 'on', '>secret', ...rules, '+cluster|slots')
+    }
+    const redis = cluster.client({ redisOptions: { username: 'sessions', password: 'secret' } })
+    const store = new ClusteredRedisStore<object>({ redis })
+    onTestFinished(() => store.shutdown())
+    await store.ready()
+    for (const id of ['a', 'b', 'c', 'd']) await store.set(id, { id })
+    expect(await store.size()).toBe(4)
+    await store.destroy('a')
+    await store.clear()
+    expect(await store.size()).toBe(0)
+    expect((await store.health()).reasons).toEqual([])
+  })
+})

@@ -1,0 +1,168 @@
+import { access, readFile } from 'node:fs/promises'
+import { dirname, join, normalize } from 'node:path'
+import ts from 'typescript'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { ROOT } from '../support/run-command.js'
+import { anchorsOf, namesInTables, type Page, proseOf, readPages } from './markdown.js'
+
+let pages: Page[]
+
+beforeAll(async () => {
+  pages = await readPages()
+})
+
+function page(path: string): Page {
+  const found = pages.find(page => page.path === path)
+  if (!found) throw new Error(`There is no page ${path}`)
+  return found
+}
+
+function linksOf(page: Page): string[] {
+  return [...proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target)
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(join(ROOT, path)).then(
+    () => true,
+    () => false,
+  )
+}
+
+describe('links', () => {
+  it('lead to files and headings that exist', async () => {
+    const broken: string[] = []
+    for (const page of pages) {
+      for (const link of linksOf(page)) {
+        if (/^https?:/.test(link)) continue
+        const [file = '', anchor] = link.split('#')
+        const path = file === '' ? page.path : normalize(join(dirname(page.path), file))
+        const target = pages.find(other => other.path === path)
+        const good = anchor === undefined ? await exists(path) : target && anchorsOf(target).includes(anchor)
+        if (!good) broken.push(`${page.path}: ${link}`)
+      }
+    }
+    expect(broken).toEqual([])
+  })
+
+  it('can be told from broken ones', () => {
+    const text = '# A `b()`, c/d\n\n[x](#a-b-cd) [y](docs/none.md)\n\n```\n# no heading\n```\n'
+    expect(anchorsOf({ path: 'x.md', text })).toEqual(['a-b-cd'])
+    expect(linksOf({ path: 'x.md', text })).toEqual(['#a-b-cd', 'docs/none.md'])
+  })
+
+  it('reach every page from the README', () => {
+    const reached = new Set(['README.md'])
+    for (const path of reached) {
+      for (const link of linksOf(page(path))) {
+        const target = normalize(join(dirname(path), link.split('#')[0] ?? ''))
+        if (pages.some(other => other.path === target)) reached.add(target)
+      }
+    }
+    expect([...reached].sort()).toEqual(pages.map(({ path }) => path))
+  })
+})
+
+describe('the table of hazards', () => {
+  it('names tests that exist', async () => {
+    const { text } = page('docs/architecture.md')
+    const claims = [...text.matchAll(/\]\(\.\.\/(test\/[^)]+)\):((?:,? "[^"]+")+)/g)]
+    expect(claims.length).toBeGreaterThan(40)
+    const missing: string[] = []
+    for (const [, file = '', titles = ''] of claims) {
+      const source = await readFile(join(ROOT, file), 'utf8')
+      for (const [, title = ''] of titles.matchAll(/"([^"]+)"/g)) {
+        if (!source.includes(title)) missing.push(`${file}: ${title}`)
+      }
+    }
+    expect(missing).toEqual([])
+  })
+})
+
+describe('the tables of the README', () => {
+  /** The members of a class or an interface; those of its literal types too, with their path. */
+  async function membersOf(file: string, name: string): Promise<string[]> {
+    const source = ts.createSourceFile(
+      file,
+      await readFile(join(ROOT, file), 'utf8'),
+      ts.ScriptTarget.ESNext,
+      true,
+    )
+    for (const statement of source.statements) {
+      const declares = ts.isClassDeclaration(statement) || ts.isInterfaceDeclaration(statement)
+      if (declares && statement.name?.text === name)
+        return [...new Set(statement.members.flatMap(publicNames))]
+    }
+    throw new Error(`${file} declares no ${name}`)
+  }
+
+  function publicNames(member: ts.ClassElement | ts.TypeElement): string[] {
+    const hidden =
+      ts.canHaveModifiers(member) &&
+      ts.getModifiers(member)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword)
+    if (hidden || !member.name || ts.isPrivateIdentifier(member.name)) return []
+    const name = member.name.getText()
+    const { type } = member as { type?: ts.TypeNode }
+    const literals = (type ? [type, ...(ts.isUnionTypeNode(type) ? type.types : [])] : []).filter(
+      ts.isTypeLiteralNode,
+    )
+    return [
+      name,
+      ...literals.flatMap(({ members }) => members.flatMap(publicNames)).map(inner => `${name}.${inner}`),
+    ]
+  }
+
+  /** Those that no table has, be it as `name`, `name(...)` or `name` of a method. */
+  function missing(names: readonly string[]): string[] {
+    const known = [...namesInTables(page('README.md'))].map(name => name.replace(/\(.*$/, ''))
+    return names.filter(name => !known.includes(name))
+  }
+
+  it('have every export', async () => {
+    const source = await readFile(join(ROOT, 'src/index.ts'), 'utf8')
+    const names = [...source.matchAll(/\{([^}]+)\}/g)].flatMap(([, list = '']) =>
+      list.split(',').map(name => name.replace('type ', '').trim()),
+    )
+    const exported = names.filter(Boolean)
+    expect(exported).toContain('ClusteredRedisStore')
+    expect(exported.length).toBeGreaterThan(15)
+    expect(missing(exported)).toEqual([])
+  })
+
+  it('have every option', async () => {
+    const options = await membersOf('src/options.ts', 'StoreOptions')
+    expect(options).toContain('cluster.maxStaleness')
+    expect(missing(options)).toEqual([])
+  })
+
+  it('have every method', async () => {
+    const methods = await membersOf('src/store.ts', 'ClusteredRedisStore')
+    expect(methods).toContain('bulkDelete')
+    expect(missing(methods)).toEqual([])
+    const coordinator = await membersOf('src/bus/coordinator.ts', 'Coordinator')
+    expect(missing(coordinator.filter(name => name !== 'localCache'))).toEqual([])
+  })
+
+  it('have every event, every number and every state of health', async () => {
+    const events = await membersOf('src/base/store-events.ts', 'StoreEvents')
+    expect(missing(events.filter(name => !name.includes('.')))).toEqual([])
+    expect(
+      missing((await membersOf('src/observe/health.ts', 'Health')).filter(name => name !== 'redis')),
+    ).toEqual([])
+    const numbers = await membersOf('src/observe/stats.ts', 'CacheStats')
+    expect(numbers).toContain('messages.sent')
+    expect(missing(numbers.filter(name => !['messages', 'latency'].includes(name)))).toEqual([])
+    for (const field of ['BulkResult', 'BulkProgress', 'BulkOptions']) {
+      expect(missing(await membersOf('src/sessions/bulk-deletion.ts', field))).toEqual([])
+    }
+  })
+
+  it('have every error in docs/errors.md', async () => {
+    const source = await readFile(join(ROOT, 'src/base/errors.ts'), 'utf8')
+    const known = namesInTables(page('docs/errors.md'))
+    for (const [, name = ''] of source.matchAll(/class (\w+)/g)) expect(known).toContain(name)
+    for (const file of ['src/base/errors.ts', 'src/lifecycle.ts', 'src/contracts/session-contract.ts']) {
+      const text = await readFile(join(ROOT, file), 'utf8')
+      for (const [code] of text.matchAll(/ERR_\w+/g)) expect(known).toContain(code)
+    }
+  })
+})
