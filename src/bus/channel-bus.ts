@@ -62,8 +62,7 @@ export class ChannelBus implements Bus {
   }
 
   announce(body: MessageBody): Announcement {
-    const { stats, keyspace } = this.#options
-    stats.messages.sent++
+    const { keyspace } = this.#options
     const sender = { node: this.nodeId, instance: this.instance, round: this.#round }
     return { channel: keyspace.channel, message: encodeMessage(sender, body) }
   }
@@ -71,6 +70,7 @@ export class ChannelBus implements Bus {
   async publish(body: MessageBody): Promise<void> {
     const { channel, message } = this.announce(body)
     await this.#options.port.publish(channel, message)
+    this.#options.stats.messages.sent++
   }
 
   doubt(): void {

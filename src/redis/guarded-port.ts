@@ -49,10 +49,6 @@ export class GuardedPort implements RedisPort {
     return this.#guard(script.name, () => this.#port.run(script, keys, args), keys)
   }
 
-  expire(key: string, ms: number): Promise<boolean> {
-    return this.#guard('touch', () => this.#port.expire(key, ms), [key])
-  }
-
   publish(channel: string, message: string): Promise<void> {
     return this.#guard('publish', () => this.#port.publish(channel, message))
   }

@@ -67,10 +67,6 @@ export class IoredisPort implements RedisPort {
     return this.#call('EVAL', script.plainLua, keys, args)
   }
 
-  async expire(key: string, ms: number): Promise<boolean> {
-    return (await this.#client.pexpire(key, ms)) === 1
-  }
-
   async publish(channel: string, message: string): Promise<void> {
     await this.#client.publish(channel, message)
   }

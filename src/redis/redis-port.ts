@@ -15,8 +15,6 @@ export interface RedisPort {
   readonly connected: boolean
 
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>
-  /** False if there is no such key. */
-  expire(key: string, ms: number): Promise<boolean>
   publish(channel: string, message: string): Promise<void>
   ping(): Promise<void>
 

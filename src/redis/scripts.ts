@@ -48,8 +48,9 @@ return {
 /**
  * KEYS    session, tombstone
  * ARGV    value, PX, channel ('' for no message), message, the tombstone that the caller has seen, Redis' time at which
- *         the caller saw the session ('' if it did not exist then), how long a tombstone stands
- * Output  { 'saved' | 'destroyed' | 'gone', tombstone or '', Redis' time in ms }
+ *         the caller saw the session ('' if it did not exist then), how long a tombstone stands, '1' to leave the end of
+ *         the session as it is if there is one
+ * Output  { 'saved' | 'destroyed' | 'gone', tombstone or '', Redis' time in ms, the PX that was set }
  *
  * The message goes first: a user without rights on the channel is refused before anything is written. 'gone' answers a
  * caller that saw the session so long ago that the tombstone of a destroy may have come and gone since; both times are
@@ -62,12 +63,36 @@ if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local tombstone = redis.call('GET', KEYS[2]) or ''
-if tombstone ~= '' and tombstone ~= ARGV[5] then return { 'destroyed', tombstone, now } end
+if tombstone ~= '' and tombstone ~= ARGV[5] then return { 'destroyed', tombstone, now, 0 } end
 if ARGV[6] ~= '' and now - tonumber(ARGV[6]) >= tonumber(ARGV[7]) and redis.call('EXISTS', KEYS[1]) == 0 then
-  return { 'gone', tombstone, now }
+  return { 'gone', tombstone, now, 0 }
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return { 'saved', tombstone, now }`,
+local px = tonumber(ARGV[2])
+if ARGV[8] == '1' then
+  local left = redis.call('PTTL', KEYS[1])
+  if left > 0 then px = left end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', px))
+return { 'saved', tombstone, now, px }`,
+)
+
+/**
+ * KEYS    session
+ * ARGV    PX, channel ('' for no message), message
+ * Output  0 if there is no such session, 1 if its end was moved, 2 if the other nodes were told of it as well
+ *
+ * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
+ * would serve the session past its end.
+ */
+export const touchScript = script(
+  'touch',
+  `
+local left = redis.call('PTTL', KEYS[1])
+if left == -2 then return 0 end
+local shorter = left == -1 or left > tonumber(ARGV[1])
+if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return shorter and 2 or 1`,
 )
 
 /**

@@ -4,7 +4,7 @@ import type { Expiry } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort } from '../redis/redis-port.js'
-import { destroyScript, loadScript, saveScript } from '../redis/scripts.js'
+import { destroyScript, loadScript, saveScript, touchScript } from '../redis/scripts.js'
 
 /** What Redis said of one session. */
 export interface StoredSession {
@@ -22,6 +22,8 @@ export interface SaveCommand {
   id: string
   text: string
   px: number
+  /** Leave the end of the session as it is in Redis; `px` counts only if it is not there. */
+  keepEnd: boolean
   announcement: Announcement
   /** What the caller knows of a destroy. */
   tombstone: string
@@ -33,7 +35,7 @@ export interface SaveReply {
   outcome: 'saved' | 'destroyed' | 'gone'
   tombstone: string
   seenAt: number
-  sentAt: Moment
+  expiry: Expiry
 }
 
 /** The sessions in Redis: each operation one script, one round trip. */
@@ -85,15 +87,20 @@ export class SessionRepository {
       command.tombstone,
       command.existedAt ?? '',
       this.#tombstoneTtl,
+      command.keepEnd ? '1' : '',
     ])
+    this.#count(command.announcement)
     this.#stats.save.record(this.#clock.monotonic() - sentAt.monotonic)
-    const [outcome, tombstone, seenAt] = reply as [SaveReply['outcome'], string, number]
-    return { outcome, tombstone, seenAt, sentAt }
+    const [outcome, tombstone, seenAt, px] = reply as [SaveReply['outcome'], string, number, number]
+    return { outcome, tombstone, seenAt, expiry: { since: sentAt, ms: px } }
   }
 
   /** False if there is no such session. */
-  touch(id: string, px: number): Promise<boolean> {
-    return this.#port.expire(this.#keyspace.session(id), px)
+  async touch(id: string, px: number, announcement: Announcement): Promise<boolean> {
+    const { channel, message } = announcement
+    const reply = await this.#port.run(touchScript, [this.#keyspace.session(id)], [px, channel, message])
+    if (reply === 2) this.#count(announcement)
+    return reply !== 0
   }
 
   /** All in one step; on Redis Cluster therefore one at a time. The answer is the tombstone that was left. */
@@ -105,8 +112,13 @@ export class SessionRepository {
     const keys = ids.flatMap(id => this.#keys(id))
     const { channel, message } = announcement
     const reply = await this.#port.run(destroyScript, keys, [channel, message, destroyId, this.#tombstoneTtl])
+    this.#count(announcement)
     const [tombstone, existed] = reply as [string, number]
     return { tombstone, existed }
+  }
+
+  #count({ channel }: Announcement): void {
+    if (channel !== '') this.#stats.messages.sent++
   }
 
   #keys(id: string): [string, string] {

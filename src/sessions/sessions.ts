@@ -89,9 +89,7 @@ export class Sessions {
     }
     const text = encode(session)
     this.#checkSize(text)
-    const { ttl, unmoved } = life
-    const remaining = unmoved && sighting.expiry ? this.#remaining(sighting.expiry) : 0
-    await this.#write(id, text, remaining > 0 ? Math.ceil(remaining) : this.#px(ttl), sighting, life.endsAt)
+    await this.#write(id, text, life, sighting)
   }
 
   /**
@@ -135,7 +133,7 @@ export class Sessions {
     return Math.floor(Math.min(this.#options.touchEvery, ttl / 10))
   }
 
-  async #write(id: string, text: string, px: number, sighting: Sighting, endsAt?: number): Promise<void> {
+  async #write(id: string, text: string, life: Life, sighting: Sighting): Promise<void> {
     const { repository, cache, bus, port, stats, clock } = this.#options
     const ticket = cache?.beginWrite(id)
     let entry: Entry | undefined
@@ -146,7 +144,8 @@ export class Sessions {
         repository.save({
           id,
           text,
-          px,
+          px: this.#px(life.ttl),
+          keepEnd: life.unmoved ?? false,
           announcement: bus.announce({ type: 'SessionInvalidated', ids: [id] }),
           tombstone,
           existedAt: sighting.existed ? sighting.seenAt : undefined,
@@ -160,15 +159,15 @@ export class Sessions {
         stats.refusedSaves++
         throw new RefusedError(reply.outcome)
       }
+      const { expiry, seenAt, tombstone } = reply
       const snapshot = new Snapshot(text, decode)
-      const expiry = { since: reply.sentAt, ms: px }
-      entry = { snapshot, expiry, readAt: reply.sentAt, seenAt: reply.seenAt, tombstone: reply.tombstone }
+      entry = { snapshot, expiry, readAt: expiry.since, seenAt, tombstone }
       sighting.existed = true
-      sighting.tombstone = reply.tombstone
-      sighting.seenAt = reply.seenAt
+      sighting.tombstone = tombstone
+      sighting.seenAt = seenAt
       sighting.snapshot = snapshot
       sighting.expiry = expiry
-      sighting.expiresAt = endsAt
+      sighting.expiresAt = life.endsAt
       sighting.creation = undefined
     } catch (error) {
       if (this.#doubt(error) && sighting.creation) sighting.creation.doubtful = true
@@ -192,11 +191,11 @@ export class Sessions {
   }
 
   async #move(id: string, px: number, expiry: Expiry | undefined): Promise<boolean> {
-    const { repository, cache, clock } = this.#options
+    const { repository, cache, clock, bus } = this.#options
     const target = { since: momentOf(clock), ms: px }
     if (expiry) expiry.moving = target
     try {
-      const moved = await repository.touch(id, px)
+      const moved = await repository.touch(id, px, bus.announce({ type: 'SessionInvalidated', ids: [id] }))
       if (!moved) cache?.evict(id)
       else if (expiry) Object.assign(expiry, target)
       return moved

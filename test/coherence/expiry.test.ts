@@ -96,6 +96,19 @@ describe('a touch', () => {
     expect(redis.pttl('sess:s')).toBe(HOUR / 2 + SLACK)
   })
 
+  it('that makes the life shorter is told to the other nodes, which would serve it past its end', async () => {
+    const other = await SimulatedNode.start(redis, clock, 'other')
+    await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
+    await other.read('s')
+    await node.touch('s', 500)
+    clock.advance(551)
+    await settled()
+    expect(redis.get('sess:s')).toBeUndefined()
+    expect(other.peek('s')).toBeUndefined()
+    expect(other.stats.invalidations).toBe(1)
+    expect(node.stats.messages.sent).toBe(2)
+  })
+
   it('is sent once for many requests at the same time', async () => {
     await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
     await skip(2 * SLACK)
@@ -153,6 +166,19 @@ describe('an unchanged save', () => {
     const other = await SimulatedNode.start(redis, clock, 'other')
     await other.destroy('s')
     await expect(node.save('s', data, sighting, { ttl: HOUR })).rejects.toMatchObject({ code: 'ERR_REFUSED' })
+  })
+
+  it('that leaves the end of its life alone does not undo a touch of another node', async () => {
+    const other = await SimulatedNode.start(redis, clock, 'other')
+    await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
+    const { sighting } = await node.read('s')
+    clock.advance(3 * SLACK)
+    await other.touch('s', HOUR)
+    await node.save('s', { v: 2 }, sighting, { ttl: HOUR - 3 * SLACK, unmoved: true })
+    expect(redis.pttl('sess:s')).toBe(HOUR + SLACK)
+    expect(node.parts.cache?.get('s', { wall: clock.wall(), monotonic: clock.monotonic() })?.expiry.ms).toBe(
+      HOUR + SLACK,
+    )
   })
 
   it('that leaves the end of its life alone does not prolong it', async () => {

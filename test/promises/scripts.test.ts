@@ -1,7 +1,15 @@
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { destroyScript, loadScript, probeScript, type Script, saveScript } from '../../src/redis/scripts.js'
+import {
+  destroyScript,
+  loadScript,
+  probeScript,
+  type Script,
+  saveScript,
+  touchScript,
+} from '../../src/redis/scripts.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { until } from '../support/until.js'
 
 const TTL = 600_000
 const KEYS = ['sess:s', 'crs:tombstone:{sess:s}']
@@ -58,6 +66,39 @@ describe('the scripts, as Redis executes them', () => {
     await redis.del(KEYS[0] as string)
     expect((await save('four', { existedAt: seenAt, ttl: 0 }))[0]).toBe('gone')
     expect(await redis.exists(KEYS[0] as string)).toBe(0)
+  })
+
+  it('leave the end of a session where it is, if asked to', async () => {
+    await save('one')
+    await redis.pexpire(KEYS[0] as string, 300_000)
+    const reply = (await run(saveScript, KEYS, 'two', 60_000, '', '', '', '', TTL, '1')) as [
+      string,
+      string,
+      number,
+      number,
+    ]
+    expect(reply[3]).toBeGreaterThan(299_000)
+    expect(await redis.pttl(KEYS[0] as string)).toBeGreaterThan(299_000)
+    await redis.del(KEYS[0] as string)
+    await run(saveScript, KEYS, 'three', 60_000, '', '', '', '', TTL, '1')
+    expect(await redis.pttl(KEYS[0] as string)).toBeLessThanOrEqual(60_000)
+  })
+
+  it('move the end of a session, and tell the others if it comes sooner (guards: a shorter life is told)', async () => {
+    const listener = server.client()
+    const heard: string[] = []
+    await listener.subscribe('channel')
+    listener.on('message', (_channel, text) => heard.push(text))
+    const touch = (px: number, message: string) => run(touchScript, KEYS.slice(0, 1), px, 'channel', message)
+    expect(await touch(60_000, 'missing')).toBe(0)
+    await save('one')
+    expect(await touch(90_000, 'longer')).toBe(1)
+    expect(await touch(30_000, 'shorter')).toBe(2)
+    expect(await redis.pttl(KEYS[0] as string)).toBeLessThanOrEqual(30_000)
+    await redis.persist(KEYS[0] as string)
+    expect(await touch(90_000, 'from no end')).toBe(2)
+    await until(() => heard.length === 2)
+    expect(heard).toEqual(['shorter', 'from no end'])
   })
 
   it('do nothing when a destroy is sent again (guards: a resent destroy)', async () => {

@@ -89,14 +89,25 @@ export class SimulatedRedis {
       case 'load':
         return [this.get(session) ?? null, this.pttl(session), this.get(tombstoneKey) ?? '', now, 0]
       case 'save': {
-        const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl] = arg
+        const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl, keepEnd] = arg
         if (channel) this.publish(channel, message)
         const tombstone = this.get(tombstoneKey) ?? ''
-        if (tombstone !== '' && tombstone !== seen) return ['destroyed', tombstone, now]
+        if (tombstone !== '' && tombstone !== seen) return ['destroyed', tombstone, now, 0]
         const forgotten = existedAt !== '' && now - Number(existedAt) >= Number(tombstoneTtl)
-        if (forgotten && this.get(session) === undefined) return ['gone', tombstone, now]
-        set(session, value, Number(px))
-        return ['saved', tombstone, now]
+        if (forgotten && this.get(session) === undefined) return ['gone', tombstone, now, 0]
+        const left = this.pttl(session)
+        const life = keepEnd === '1' && left > 0 ? left : Number(px)
+        set(session, value, life)
+        return ['saved', tombstone, now, life]
+      }
+      case 'touch': {
+        const [px, channel = '', message = ''] = arg
+        const left = this.pttl(session)
+        if (left === -2) return 0
+        const shorter = left > Number(px)
+        if (shorter && channel) this.publish(channel, message)
+        set(session, this.get(session) as string, Number(px))
+        return shorter ? 2 : 1
       }
       case 'destroy': {
         const [channel = '', message = '', id = '', tombstoneTtl] = arg
@@ -122,13 +133,6 @@ export class SimulatedRedis {
 
   #deliver(subscriber: Subscriber, channel: string, text: string): void {
     if (this.#subscribers.has(subscriber)) subscriber.listener.message(channel, text)
-  }
-
-  expire(key: string, ms: number): boolean {
-    const stored = this.data.get(key)
-    if (!stored || this.get(key) === undefined) return false
-    stored.expiresAt = this.#clock.wall() + ms
-    return true
   }
 }
 
@@ -169,10 +173,6 @@ export class SimulatedPort implements RedisPort {
 
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
     return this.#trip(`${script.name} ${keys[0]}`, () => this.#redis.execute(script, keys, args))
-  }
-
-  expire(key: string, ms: number): Promise<boolean> {
-    return this.#trip(`touch ${key}`, () => this.#redis.expire(key, ms))
   }
 
   publish(channel: string, message: string): Promise<void> {
