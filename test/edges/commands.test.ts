@@ -4,7 +4,7 @@ import { type RedisServer, realRedis, startRedis } from '../support/redis-server
 import { countCommands } from './command-count.js'
 import { startExpressSite } from './express-site.js'
 import { startKoaSite } from './koa-site.js'
-import { Browser } from './nodes.js'
+import { allHeard, Browser, type Node } from './nodes.js'
 
 const SESSIONS = 50
 const READS = 1_000
@@ -20,8 +20,8 @@ beforeAll(async () => {
 })
 
 interface Site {
-  one: { url: string }
-  two: { url: string }
+  one: Node & { url: string }
+  two: Node & { url: string }
 }
 
 const sites: { name: string; start: () => Promise<Site> }[] = [
@@ -52,6 +52,7 @@ describe.skipIf(!realRedis())('what reading costs', () => {
       const visitor = new Browser()
       await visitor.post(`${one.url}/login`).expect(200)
       await visitor.get(`${two.url}/me`).expect(200)
+      await allHeard(one, two)
 
       // The other node asks Redis once for each session: one script, and nothing else.
       const untilWarm = await countCommands(redis)

@@ -6,7 +6,7 @@ import { type RedisServer, realRedis, startRedis } from '../support/redis-server
 import { until } from '../support/until.js'
 import { countCommands } from './command-count.js'
 import { type KoaSiteOptions, koaVersions, startKoaSite } from './koa-site.js'
-import { Browser, messagesSent } from './nodes.js'
+import { allHeard, Browser, messagesSent } from './nodes.js'
 
 const DAY = 86_400_000
 /** koa-session has a store keep a session so much longer than its cookie. */
@@ -59,6 +59,7 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
       const { one, two, prefix } = await start({ session: { rolling, maxAge: DAY } })
       const browser = new Browser()
       const { body } = await browser.post(`${one.url}/login`).expect(200)
+      await allHeard(one, two)
       await browser.get(`${two.url}/me`).expect(200)
       const stored = await redis.get(prefix + body.id)
       const sent = messagesSent(one, two)

@@ -6,6 +6,7 @@ import request, { type Test } from 'supertest'
 import { expect, onTestFinished } from 'vitest'
 import { ClusteredRedisStore, type StoreEvents, type StoreOptions } from '../../src/index.js'
 import type { RedisServer } from '../support/redis-server.js'
+import { until } from '../support/until.js'
 
 type Options = Omit<StoreOptions<object>, 'redis' | 'ttl'> & { ttl?: number }
 
@@ -98,4 +99,12 @@ export class Gate {
 /** Messages to the other nodes, of all these nodes together. */
 export function messagesSent(...nodes: Node[]): number {
   return nodes.reduce((sum, { store }) => sum + store.cacheStats().messages.sent, 0)
+}
+
+/** When each node has heard what the others sent: from then on nothing makes it forget what it reads. */
+export async function allHeard(...nodes: Node[]): Promise<void> {
+  const sent = messagesSent(...nodes)
+  await until(() =>
+    nodes.every(node => node.store.cacheStats().messages.received >= sent - messagesSent(node)),
+  )
 }

@@ -68,7 +68,7 @@ describe('what stands under the key of a session and is none', () => {
       const again = await browser.post(`${two.url}/login`).expect(200)
       expect(again.body.id).not.toBe(body.id)
       await browser.get(`${two.url}/me`).expect(200)
-      expect(await contentOf(prefix + body.id)).toBe(left)
+      expect(await contentOf(prefix + body.id)).toEqual(left)
     },
   )
 
@@ -85,7 +85,7 @@ describe('what stands under the key of a session and is none', () => {
     const again = await browser.post(`${two.url}/login`).expect(200)
     expect(again.body.id).not.toBe(body.id)
     await browser.get(`${two.url}/me`).expect(200)
-    expect(await contentOf(prefix + body.id)).toBe(left)
+    expect(await contentOf(prefix + body.id)).toEqual(left)
   })
 })
 
