@@ -55,7 +55,13 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
   })
   const query = new SessionQuery({ port, keyspace, clock, stats, emit: tell })
-  const bulk = new BulkDeletion({ query, sessions, coordinator, isCluster: port.isCluster })
+  const bulk = new BulkDeletion({
+    query,
+    sessions,
+    coordinator,
+    isCluster: port.isCluster,
+    space: keyspace.space,
+  })
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return { config, stats, port, keyspace, listening, cache, coordinator, sessions, query, bulk, emit: tell }

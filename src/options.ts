@@ -4,6 +4,7 @@ import { type Clock, systemClock } from './base/clock.js'
 import { OptionError } from './base/errors.js'
 import { type Logger, silentLogger } from './base/logger.js'
 import { checkNames } from './option-names.js'
+import { OWN } from './redis/keyspace.js'
 
 /** Durations are milliseconds. */
 export interface StoreOptions<Session extends object> {
@@ -12,48 +13,50 @@ export interface StoreOptions<Session extends object> {
    * connections and closes them.
    * @default 'redis://127.0.0.1:6379'
    */
-  redis?: Redis | Cluster | string
+  redis?: Redis | Cluster | string | undefined
   /** What the key of every session starts with. @default 'sess:' */
-  prefix?: string
+  prefix?: string | undefined
   /** How long a session without a cookie lifetime lives; as a function, how long any session lives. @default 86_400_000 */
-  ttl?: number | ((session: Session) => number)
+  ttl?: number | ((session: Session) => number) | undefined
   /**
    * How much the life of a session in use may fall short before Redis is told; an idle one lives at most so much longer.
    * Never more than a tenth of the life of the session. @default 60_000
    */
-  touchEvery?: number
+  touchEvery?: number | undefined
   /** How long Redis remembers that a session was destroyed, to refuse late saves of it. @default 600_000 */
-  tombstoneTtl?: number
+  tombstoneTtl?: number | undefined
   /** The sessions held in memory; false for none. */
   cache?:
     | false
+    | undefined
     | {
         /** @default 10_000 */
-        maxEntries?: number
+        maxEntries?: number | undefined
         /** How long one is held; what bounds staleness where nobody sends messages. @default 30_000 */
-        ttl?: number
+        ttl?: number | undefined
       }
   /** How nodes keep each other up to date; false for a store that stands alone. */
   cluster?:
     | false
+    | undefined
     | {
         /** The name of this node in messages, logs and events. @default NODE_ID of the environment, or hostname:pid */
-        nodeId?: string
+        nodeId?: string | undefined
         /** The Pub/Sub channel. @default derived from the database number and the prefixes */
-        channel?: string
+        channel?: string | undefined
         /** How long a node that hears nothing may still answer from memory. @default 2_000 */
-        maxStaleness?: number
+        maxStaleness?: number | undefined
         /** How often a node checks that it hears. At most half of maxStaleness. @default 500 */
-        probeEvery?: number
+        probeEvery?: number | undefined
       }
   /** How long one Redis command may take before it counts as failed. @default 1_000 */
-  deadline?: number
+  deadline?: number | undefined
   /** Sessions that take more bytes than this are not saved. @default no limit */
-  maxSessionBytes?: number
+  maxSessionBytes?: number | undefined
   /** @default silent */
-  logger?: Logger
+  logger?: Logger | undefined
   /** @default the system's */
-  clock?: Clock
+  clock?: Clock | undefined
 }
 
 /** Every option, complete and checked. */
@@ -93,7 +96,7 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
   }
   return Object.freeze({
     redis: redis(options.redis ?? 'redis://127.0.0.1:6379'),
-    prefix: text('prefix', options.prefix ?? 'sess:', { empty: true }),
+    prefix: prefix(options.prefix ?? 'sess:'),
     ttl: lifetime(options.ttl ?? 86_400_000),
     touchEvery: duration('touchEvery', options.touchEvery ?? 60_000, 0),
     tombstoneTtl: duration('tombstoneTtl', options.tombstoneTtl ?? 600_000, 1_000),
@@ -164,6 +167,13 @@ function redis(value: unknown): Redis | Cluster | string {
   return value as Redis | Cluster
 }
 
+function prefix(value: unknown): string {
+  const given = text('prefix', value, { empty: true })
+  if (given.startsWith(OWN))
+    throw invalid('prefix', given, `one that does not start with '${OWN}', as the store's own keys do`)
+  return given
+}
+
 function lifetime(value: unknown): Config['ttl'] {
   if (typeof value === 'function') return value as Config['ttl']
   if (SECONDS.has(value as number)) {
@@ -203,7 +213,7 @@ function invalid(name: string, value: unknown, allowed: string): OptionError {
 }
 
 function hidePassword(url: string): string {
-  return url.replace(/\/\/.*@/, '//***@')
+  return url.replace(/^(.*?\/\/)?.*@/, '$1***@').replace(/\?.*$/, '?***')
 }
 
 function isObject(value: unknown): value is object {

@@ -13,7 +13,7 @@ import type { CacheStats } from './observe/stats.js'
 import { parseOptions, type StoreOptions } from './options.js'
 import { IoredisPort } from './redis/ioredis-port.js'
 import type { BulkOptions, BulkResult } from './sessions/bulk-deletion.js'
-import type { SessionView } from './sessions/session-query.js'
+import { picks, type SessionView } from './sessions/session-query.js'
 import type { Sighting } from './sessions/sighting.js'
 
 /** How long a koa-session lives: milliseconds, or until the browser closes. */
@@ -23,6 +23,7 @@ type Request = Parameters<InstanceType<typeof session.Store>['createSession']>[0
 type Generate = (req: Request) => void
 
 type Listener<E extends keyof StoreEvents> = (detail: StoreEvents[E]) => void
+type Predicate = (session: SessionView) => boolean
 type AnyListener = (...args: never[]) => void
 
 /**
@@ -213,20 +214,21 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
 
   async findBy(predicate: (session: SessionView<Session>) => boolean): Promise<SessionView<Session>[]> {
     const found: SessionView<Session>[] = []
-    for await (const view of this.walk()) if (predicate(view)) found.push(view)
+    for await (const view of this.walk())
+      if (picks(predicate as Predicate, view as SessionView)) found.push(view)
     return found
   }
 
   async findFirst(
     predicate: (session: SessionView<Session>) => boolean,
   ): Promise<SessionView<Session> | undefined> {
-    for await (const view of this.walk()) if (predicate(view)) return view
+    for await (const view of this.walk()) if (picks(predicate as Predicate, view as SessionView)) return view
     return undefined
   }
 
   async countBy(predicate: (session: SessionView<Session>) => boolean): Promise<number> {
     let count = 0
-    for await (const view of this.walk()) if (predicate(view)) count++
+    for await (const view of this.walk()) if (picks(predicate as Predicate, view as SessionView)) count++
     return count
   }
 
@@ -235,7 +237,7 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     predicate: (session: SessionView<Session>) => boolean,
     options?: BulkOptions,
   ): Promise<BulkResult> {
-    return this.parts.bulk.matching(predicate as (session: SessionView) => boolean, options ?? {})
+    return this.parts.bulk.matching(predicate as Predicate, options ?? {})
   }
 
   cacheStats(): CacheStats {

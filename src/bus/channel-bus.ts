@@ -12,9 +12,6 @@ import { decodeMessage, encodeMessage, type MessageBody } from './message.js'
 /** How often to look for primaries while the client knows none. */
 const LOOK_EVERY = 20
 
-/** A slot lies with a given primary for one number in so many; this many tries find one for every primary. */
-const PROBE_KEYS_TRIED = 50_000
-
 export interface ChannelBusOptions {
   port: RedisPort
   keyspace: Keyspace
@@ -36,9 +33,11 @@ export class ChannelBus implements Bus {
   #listener: BusListener | undefined
   #round = 0
   #trusted = false
-  #newerHeardAt: Moment | undefined
+  /** For a while after a message of a newer version: whether there was another. */
+  #newerHeard: { again: boolean } | undefined
   #conflictHeard = false
   #cancelTimer: () => void = () => {}
+  #cancelNewer: () => void = () => {}
 
   constructor(options: ChannelBusOptions) {
     this.#options = options
@@ -56,6 +55,7 @@ export class ChannelBus implements Bus {
 
   stop(): void {
     this.#cancelTimer()
+    this.#cancelNewer()
     this.#listener = undefined
     for (const line of this.#lines.values()) line.stop()
     this.#lines.clear()
@@ -110,7 +110,9 @@ export class ChannelBus implements Bus {
 
   /** Keeps one line to every primary, and looks again at every interval: primaries come and go without a sound. */
   #follow(): void {
-    const primaries = this.#options.port.primaries()
+    const { keyspace, port } = this.#options
+    // A primary where none of our keys can lie has nothing to tell.
+    const primaries = port.primaries().filter(({ owns }) => keyspace.probe(owns) !== undefined)
     const names = new Set(primaries.map(primary => primary.name))
     for (const [name, line] of this.#lines) {
       if (names.has(name)) continue
@@ -136,7 +138,7 @@ export class ChannelBus implements Bus {
         clock,
         channel: keyspace.channel,
         privateChannel: `${keyspace.channel}:${this.instance}`,
-        probeKey: () => this.#probeKey(primary),
+        probeKey: () => keyspace.probe(primary.owns),
         maxStaleness,
         probeEvery,
       },
@@ -167,17 +169,6 @@ export class ChannelBus implements Bus {
     this.#listener?.missed(reason)
   }
 
-  /** A key that the server of this line owns, so that the probe is executed there and nowhere else. */
-  #probeKey(primary: RedisPrimary): string {
-    const { keyspace, port } = this.#options
-    if (!port.isCluster) return keyspace.probe(0)
-    for (let number = 0; number < PROBE_KEYS_TRIED; number++) {
-      const key = keyspace.probe(number)
-      if (primary.owns(keyspace.slotOf(key))) return key
-    }
-    return keyspace.probe(0)
-  }
-
   #receive(text: string): void {
     const { stats } = this.#options
     const decoded = decodeMessage(text)
@@ -204,12 +195,19 @@ export class ChannelBus implements Bus {
     this.#listener?.message(message)
   }
 
-  /** What a newer version says may matter, but a stream of it must not empty the cache all the time. */
+  /** What a newer version says may matter; but a stream of it must not empty the cache all the time. */
   #missNewer(): void {
-    const now = momentOf(this.#options.clock)
-    if (this.#newerHeardAt && elapsed(this.#newerHeardAt, now) < this.#options.maxStaleness) return
-    this.#newerHeardAt = now
+    if (this.#newerHeard) {
+      this.#newerHeard.again = true
+      return
+    }
+    const heard = { again: false }
+    this.#newerHeard = heard
     this.#miss('a message has a newer version than this node understands')
+    this.#cancelNewer = this.#options.clock.after(this.#options.maxStaleness, () => {
+      this.#newerHeard = undefined
+      if (heard.again) this.#missNewer()
+    })
   }
 
   #reportConflict(): void {

@@ -12,7 +12,8 @@ export interface LineOptions {
   clock: Clock
   channel: string
   privateChannel: string
-  probeKey: () => string
+  /** A key that the server of this line owns, so that the probe is executed there and nowhere else. */
+  probeKey: () => string | undefined
   maxStaleness: number
   probeEvery: number
 }
@@ -125,13 +126,11 @@ export class Line {
     // On Redis Cluster every server passes on the nonces of all lines; the name keeps them apart.
     const nonce = `${this.name}/${++this.#nonce}`
     const sentAt = momentOf(clock)
+    const key = this.#options.probeKey()
+    if (key === undefined) return this.#close('the server owns none of the keys any more')
     this.#lease.sent(nonce, sentAt)
     try {
-      const answer = (await port.run(
-        probeScript,
-        [this.#options.probeKey()],
-        [privateChannel, nonce],
-      )) as string[]
+      const answer = (await port.run(probeScript, [key], [privateChannel, nonce])) as string[]
       if (this.#subscription !== subscription) return
       const mismatch = this.#identify(subscription, answer)
       if (mismatch) return this.#close(mismatch)

@@ -41,7 +41,10 @@ export function decode(text: string): JsonObject {
   return value as JsonObject
 }
 
-/** The session as text without its expiry: equal for two states between which only time went by. */
+/**
+ * The session as text without its expiry and the maximum age of its cookie: equal for two states between which only time
+ * went by, if `sameMaxAge` agrees.
+ */
 export function bodyOf(session: object): string {
   const record: SessionRecord & object =
     typeof (session as SessionRecord).toJSON === 'function' ? toJson(session) : session
@@ -49,6 +52,16 @@ export function bodyOf(session: object): string {
   if (isObject(record.cookie)) body.cookie = cookieAttributes(record.cookie)
   if (record._expire !== undefined) body._expire = undefined
   return encode(body)
+}
+
+/**
+ * Whether both sessions are meant to live as long. A difference within `tolerance` is none: a maximum age that the app
+ * sets on every request comes out a millisecond off now and then.
+ */
+export function sameMaxAge(one: object, other: object, tolerance: number): boolean {
+  const [first, second] = [cookieOf(one)?.originalMaxAge ?? null, cookieOf(other)?.originalMaxAge ?? null]
+  if (typeof first === 'number' && typeof second === 'number') return Math.abs(first - second) <= tolerance
+  return first === second
 }
 
 export function cookieOf(session: object): CookieRecord | undefined {
@@ -75,7 +88,7 @@ export function setExpiry(record: object, expiresAt: number | undefined, now: nu
 
 function cookieAttributes(cookie: CookieRecord): CookieRecord {
   const attributes = typeof (cookie as SessionRecord).toJSON === 'function' ? toJson(cookie) : cookie
-  return { ...attributes, expires: undefined }
+  return { ...attributes, expires: undefined, originalMaxAge: undefined }
 }
 
 function toJson(value: object): object {

@@ -1,7 +1,6 @@
 // What each session object of express-session stems from is marked on the object itself, so that the session keeps its
 // sighting when a wrapped store, or a second one in the process, saves it.
 
-import { cookieOf } from '../codec/record.js'
 import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
 import { Marked } from './marked.js'
 
@@ -27,15 +26,4 @@ export function sightingOfExpress(session: object, id: string, space: string): S
 
 export function originOfExpress(session: object): Sighting['origin'] | undefined {
   return Marked.sightingOf(session)?.origin
-}
-
-/**
- * Whether a touch has to be a save because the app changed for how long the session lives: only a save tells the next
- * request. A difference within `slack` is none, for a maximum age that is set on every request comes out a little off.
- */
-export function lifeChanged(session: object, sighting: Sighting, slack: number): boolean {
-  const before = sighting.snapshot && cookieOf(sighting.snapshot.data)?.originalMaxAge
-  const after = cookieOf(session)?.originalMaxAge
-  if (typeof before === 'number' && typeof after === 'number') return Math.abs(after - before) > slack
-  return (before ?? null) !== (after ?? null)
 }

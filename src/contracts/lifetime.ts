@@ -26,11 +26,18 @@ export function lifeOfExpressSession(session: object, ttl: Ttl, now: number, sig
     : { ttl: positive(cookie.originalMaxAge) ?? ttl }
 }
 
-/** How long a session of koa-session is to live: the number it hands over; 'session' or nothing stands for the default. */
+/**
+ * How long a session of koa-session is to live: what its record says, else the number that comes with it. koa-session adds
+ * ten seconds to that number, so that the store's copy outlives the record's `_expire`; here `_expire` follows the store.
+ * 'session' or nothing stands for the default.
+ */
 export function lifeOfKoaSession(session: object, maxAge: unknown, ttl: Ttl): Life {
-  if (typeof ttl === 'function')
+  if (typeof ttl === 'function') {
     return { ttl: checked(ttl(session as never), 'The function in the option ttl answered') }
-  return { ttl: typeof maxAge === 'number' && Number.isFinite(maxAge) ? maxAge : ttl }
+  }
+  const { _maxAge } = session as { _maxAge?: unknown }
+  if (typeof maxAge !== 'number' || !Number.isFinite(maxAge)) return { ttl }
+  return { ttl: typeof _maxAge === 'number' && Number.isFinite(_maxAge) ? _maxAge : maxAge }
 }
 
 function checked(ms: unknown, subject: string): number {

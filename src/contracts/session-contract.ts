@@ -1,9 +1,9 @@
 import type { Clock } from '../base/clock.js'
-import { RefusedError, StoreError } from '../base/errors.js'
+import { RefusedError, SessionError, StoreError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
 import type { Emit } from '../base/store-events.js'
-import { cookieOf } from '../codec/record.js'
+import { cookieOf, sameMaxAge } from '../codec/record.js'
 import type { Found, Sessions } from '../sessions/sessions.js'
 import { type Sighting, unseen } from '../sessions/sighting.js'
 import * as express from './express.js'
@@ -45,8 +45,9 @@ export class SessionContract {
     return this.#handOut(await this.#options.sessions.load(id), caller)
   }
 
-  async save(id: unknown, session: object, caller: Caller): Promise<void> {
+  async save(id: unknown, session: unknown, caller: Caller): Promise<void> {
     checkId(id)
+    checkSession(session)
     const { sessions, ttl, clock } = this.#options
     const sighting = this.#sightingOf(id, session, caller)
     const life =
@@ -80,13 +81,15 @@ export class SessionContract {
   }
 
   /** Undefined, at once, if there is nothing to do. */
-  touch(id: unknown, session: object, caller: Caller): Promise<unknown> | undefined {
+  touch(id: unknown, session: unknown, caller: Caller): Promise<unknown> | undefined {
     checkId(id)
+    checkSession(session)
     const { sessions, ttl, clock, space } = this.#options
     const sighting = express.sightingOfExpress(session, id, space)
     const life = lifeOfExpressSession(session, ttl, clock.wall(), sighting)
     if (life.ttl <= 0) return this.destroy(id, caller)
-    if (sighting && express.lifeChanged(session, sighting, sessions.slack(life.ttl))) {
+    if (sighting?.snapshot && !sameMaxAge(sighting.snapshot.data, session, sessions.slack(life.ttl))) {
+      // Only a save tells the next request for how long the app wants the session to live.
       return this.save(id, session, caller)
     }
     return life.unmoved ? undefined : sessions.touch(id, life.ttl, sighting?.expiry)
@@ -105,12 +108,9 @@ export class SessionContract {
   #handOut({ data, sighting }: Found, caller: Caller): JsonObject | undefined {
     if (caller.kind === 'koa' && caller.ctx) koa.rememberKoa(caller.ctx, sighting)
     if (!data) return undefined
-    if (caller.kind === 'express' && !cookieOf(data)) {
-      // express-session would fail on it in the middle of the request.
-      this.#options.emit('unreadable', {
-        id: sighting.id,
-        reason: 'the record has no cookie: express-session did not write it',
-      })
+    const fault = faultFor(caller, data)
+    if (fault) {
+      this.#options.sessions.reportUnreadable(sighting.id, fault)
       return undefined
     }
     express.rememberExpress(data, sighting)
@@ -122,4 +122,25 @@ export class SessionContract {
     if (caller.kind === 'koa' && caller.ctx) return koa.sightingOfKoa(caller.ctx, id, space)
     return express.sightingOfExpress(session, id, space) ?? unseen(id, space)
   }
+}
+
+/** Why a framework would fail on a record in the middle of a request, if it would. */
+function faultFor(caller: Caller, record: JsonObject): string | undefined {
+  if (caller.kind === 'express') {
+    const cookie = cookieOf(record)
+    if (!cookie) return 'the record has no cookie: express-session did not write it'
+    const { originalMaxAge, maxAge } = cookie as { originalMaxAge?: unknown; maxAge?: unknown }
+    if (!isAge(originalMaxAge) || !isAge(maxAge)) return 'the maximum age of its cookie is no number'
+  }
+  if (caller.kind === 'koa' && !isAge(record._maxAge)) return 'its _maxAge is no number'
+  return undefined
+}
+
+function isAge(value: unknown): boolean {
+  return value === undefined || value === null || (typeof value === 'number' && Number.isFinite(value))
+}
+
+function checkSession(session: unknown): asserts session is object {
+  if (typeof session === 'object' && session !== null) return
+  throw new SessionError(`The session must be an object, got ${session === null ? 'null' : typeof session}`)
 }

@@ -137,13 +137,22 @@ function isReply(error: Error): boolean {
 function toStoreError(cause: unknown, secrets: readonly string[]): StoreError {
   if (cause instanceof StoreError) return cause
   const error = cause instanceof Error ? cause : new Error(String(cause))
-  let message = error.message
-  for (const secret of secrets) message = message.replaceAll(secret, '<key>')
-  if (/NOPERM.*channel|no permissions to access.*channel|can't access.*channel/i.test(message)) {
-    message += ` (grant the user the channels: &crs:*, or the one in the option cluster.channel)`
-  }
+  const message = withoutSecrets(error.message, secrets) + hint(error.message)
   const stripped = new Error(message)
   stripped.name = error.name
-  if (error.stack) stripped.stack = error.stack.replace(error.message, message)
+  if (error.stack) stripped.stack = error.stack.replace(error.message, () => message)
   return new RedisError(`Redis: ${message}`, { cause: stripped, outcomeUnknown: !isReply(error) })
+}
+
+/** Redis quotes the arguments of a command that it does not know, and may quote keys elsewhere. */
+function withoutSecrets(message: string, secrets: readonly string[]): string {
+  let clean = message.replace(/,? with args beginning with:[\s\S]*$/, '')
+  for (const secret of secrets) clean = clean.replaceAll(secret, '<key>')
+  return clean
+}
+
+function hint(message: string): string {
+  return /\bchannel/i.test(message) && /permission|can't|NOPERM/i.test(message)
+    ? ' (grant the user the channels &crs:*, or the one in the option cluster.channel and those that start with it)'
+    : ''
 }

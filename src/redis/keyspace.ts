@@ -1,7 +1,9 @@
 import calculateSlot from 'cluster-key-slot'
+import { OptionError } from '../base/errors.js'
+import { SlotFinder } from './slot-finder.js'
 
 /** Everything of ours that is not a session starts with this. */
-const OWN = 'crs:'
+export const OWN = 'crs:'
 
 /**
  * Every name in Redis. Names of keys are as the client wants them: it puts its own `keyPrefix` in front. A channel knows
@@ -12,6 +14,10 @@ export class Keyspace {
   readonly #clientPrefix: string
   readonly #prefix: string
   readonly #isCluster: boolean
+  readonly #probes: SlotFinder
+  readonly #tombstones: SlotFinder
+  /** Which number leads to which slot. */
+  readonly #numbers = new Map<number, number>()
 
   constructor(
     place: { clientPrefix: string; database: number; isCluster: boolean },
@@ -21,6 +27,13 @@ export class Keyspace {
     this.#clientPrefix = place.clientPrefix
     this.#prefix = prefix
     this.#isCluster = place.isCluster
+    if (place.isCluster && /^[^{]*\{\}/.test(place.clientPrefix)) {
+      throw new OptionError(
+        `redis: got a cluster client with the keyPrefix '${place.clientPrefix}', allowed is one without empty braces: no two keys that start with it can be put into one slot`,
+      )
+    }
+    this.#probes = new SlotFinder(number => place.clientPrefix + probeKey(number))
+    this.#tombstones = new SlotFinder(number => place.clientPrefix + numberedTombstone(number))
     this.channel = channel ?? `${OWN}bus:${place.database}:${place.clientPrefix}${prefix}`
   }
 
@@ -36,18 +49,22 @@ export class Keyspace {
   /** Always in the slot of its session, and never among the keys that start with the prefix. */
   tombstone(id: string): string {
     const session = this.#clientPrefix + this.#prefix + id
-    const name = `${OWN}tombstone:{${session}}`
-    if (!this.#isCluster || !/[{}]/.test(session)) return name
-    return this.#inSlotOf(session, [name, `${OWN}tombstone:${this.#prefix}${id}`], `${this.#prefix}${id}`)
+    if (!this.#isCluster || !/[{}]/.test(session)) return `${OWN}tombstone:{${session}}`
+    // Braces of its own keep the name from being a tag. A numbered tag in front finds the slot, whatever follows it.
+    const slot = calculateSlot(session)
+    let number = this.#numbers.get(slot)
+    if (number === undefined) {
+      number = this.#tombstones.exactly(slot)
+      this.#numbers.set(slot, number)
+    }
+    return `${numberedTombstone(number)}:${this.#prefix}${id}`
   }
 
-  /** `number` finds a slot of the wanted primary on Redis Cluster. */
-  probe(number: number): string {
-    return `${OWN}probe:{${number}}`
-  }
-
-  slotOf(key: string): number {
-    return calculateSlot(this.#clientPrefix + key)
+  /** A key in a slot that is wanted, which no one ever writes; undefined if none of our keys can lie there. */
+  probe(wanted: (slot: number) => boolean): string | undefined {
+    if (!this.#isCluster) return probeKey(0)
+    const number = this.#probes.among(wanted)
+    return number === undefined ? undefined : probeKey(number)
   }
 
   /** A SCAN pattern for the sessions: glob characters in the prefix stand for themselves. */
@@ -58,21 +75,14 @@ export class Keyspace {
   /** The session id in a key as SCAN reports it, or undefined if the key is one of ours that the pattern caught too. */
   idOf(scanned: string): string | undefined {
     const key = scanned.slice(this.#clientPrefix.length)
-    return key.startsWith(OWN) && !this.#prefix.startsWith(OWN) ? undefined : key.slice(this.#prefix.length)
+    return key.startsWith(OWN) ? undefined : key.slice(this.#prefix.length)
   }
+}
 
-  /**
-   * Braces inside a key may move its slot, so candidates are checked, then numbered until one fits. The number goes in
-   * front: wherever a tag begins that is not the session's own, it then holds the number, and another number another slot.
-   */
-  #inSlotOf(session: string, candidates: string[], key: string): string {
-    const slot = calculateSlot(session)
-    for (const candidate of candidates) {
-      if (calculateSlot(this.#clientPrefix + candidate) === slot) return candidate
-    }
-    for (let number = 0; ; number++) {
-      const candidate = `${OWN}tombstone:${number}:${key}`
-      if (calculateSlot(this.#clientPrefix + candidate) === slot) return candidate
-    }
-  }
+function probeKey(number: number): string {
+  return `${OWN}probe:{${number}}`
+}
+
+function numberedTombstone(number: number): string {
+  return `${OWN}tombstone:{${number}}`
 }

@@ -98,7 +98,7 @@ return shorter and 2 or 1`,
 /**
  * KEYS    session, tombstone, session, tombstone, ... (one pair, or several where all are on one server)
  * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand
- * Output  { the tombstone that was written, how many sessions there were }
+ * Output  { the tombstone that was written, how many sessions there were, why a tombstone could not be written or '' }
  *
  * DEL goes before the tombstone: it frees memory, so that a logout works at maxmemory, and what follows a DEL is let
  * through. A script that is sent twice finds its own tombstone and leaves alone what was saved in between.
@@ -111,16 +111,18 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
 local existed = 0
+local failure = ''
 for i = 1, #KEYS, 2 do
   local tombstone = redis.call('GET', KEYS[i + 1])
   if tombstone and string.sub(tombstone, -#ARGV[3]) == ARGV[3] then
     written = tombstone
   else
     existed = existed + redis.call('DEL', KEYS[i])
-    redis.pcall('SET', KEYS[i + 1], written, 'PX', ARGV[4])
+    local set = redis.pcall('SET', KEYS[i + 1], written, 'PX', ARGV[4])
+    if type(set) == 'table' and set.err then failure = set.err end
   end
 end
-return { written, existed }`,
+return { written, existed, failure }`,
 )
 
 /**

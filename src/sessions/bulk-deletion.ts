@@ -1,6 +1,6 @@
-import { PartialError } from '../base/errors.js'
+import { ClosedError, OptionError, PartialError } from '../base/errors.js'
 import type { Coordinator } from '../bus/coordinator.js'
-import type { SessionQuery, SessionView } from './session-query.js'
+import { picks, type SessionQuery, type SessionView } from './session-query.js'
 import type { Sessions } from './sessions.js'
 
 const SESSIONS_DESTROYED = 100
@@ -32,16 +32,20 @@ export class BulkDeletion {
   readonly #sessions: Sessions
   readonly #coordinator: Coordinator
   readonly #batchSize: number
+  readonly #space: string
 
   constructor(parts: {
     query: SessionQuery
     sessions: Sessions
     coordinator: Coordinator
     isCluster: boolean
+    /** What every key of a session starts with. */
+    space: string
   }) {
     this.#query = parts.query
     this.#sessions = parts.sessions
     this.#coordinator = parts.coordinator
+    this.#space = parts.space
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
     this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
@@ -50,7 +54,7 @@ export class BulkDeletion {
     const query = this.#query
     return this.#run(options, async function* () {
       for await (const views of query.views()) {
-        yield { scanned: views.length, ids: views.filter(predicate).map(({ id }) => id) }
+        yield { scanned: views.length, ids: views.filter(view => picks(predicate, view)).map(({ id }) => id) }
       }
     })
   }
@@ -58,6 +62,11 @@ export class BulkDeletion {
   /** Every session. Caches are emptied before, so that none answers meanwhile, and after, also if it ended half-way. */
   async all(): Promise<BulkResult> {
     const query = this.#query
+    if (this.#space === '') {
+      throw new OptionError(
+        'prefix: got an empty one, allowed for clear is one that tells sessions from other keys; use bulkDelete with a predicate',
+      )
+    }
     await this.#coordinator.publishCacheClear()
     const deletion = this.#run({}, async function* () {
       for await (const ids of query.ids()) yield { scanned: ids.length, ids }
@@ -77,6 +86,7 @@ export class BulkDeletion {
   ): Promise<BulkResult> {
     const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
     let failure: unknown
+    if (signal?.aborted) return { ...result, aborted: true }
     try {
       for await (const { scanned, ids } of batches()) {
         result.scanned += scanned
@@ -94,6 +104,7 @@ export class BulkDeletion {
       failure ??= error
     }
     if (failure === undefined) return result
+    if (failure instanceof ClosedError && result.scanned === 0) throw failure
     const reason = failure instanceof Error ? failure.message : String(failure)
     throw new PartialError(
       `The deletion is not complete: ${result.deleted} of ${result.matched} sessions found are known to be deleted: ${reason}`,

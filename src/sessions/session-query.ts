@@ -1,5 +1,5 @@
 import { type Clock, momentOf } from '../base/clock.js'
-import { PartialError } from '../base/errors.js'
+import { ClosedError, OptionError, PartialError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Emit } from '../base/store-events.js'
 import { decode, setExpiry } from '../codec/record.js'
@@ -39,12 +39,39 @@ export class SessionQuery {
   }
 
   /** Ids in batches. */
-  async *ids(): AsyncGenerator<string[]> {
-    for await (const { keys } of this.#scan()) yield keys.map(key => key.id)
+  ids(): AsyncGenerator<string[]> {
+    return this.#counted(this.#idBatches())
   }
 
   /** Sessions in batches of at most a hundred. */
-  async *views(): AsyncGenerator<SessionView[]> {
+  views(): AsyncGenerator<SessionView[]> {
+    return this.#counted(this.#viewBatches())
+  }
+
+  /** Says how far it got if it fails. */
+  async *#counted<T>(batches: AsyncGenerator<T[]>): AsyncGenerator<T[]> {
+    let scanned = 0
+    try {
+      for await (const batch of batches) {
+        yield batch
+        scanned += batch.length
+      }
+    } catch (cause) {
+      if (cause instanceof ClosedError) throw cause
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new PartialError(
+        `The query ended early, after ${scanned} sessions: ${reason}`,
+        { scanned },
+        cause,
+      )
+    }
+  }
+
+  async *#idBatches(): AsyncGenerator<string[]> {
+    for await (const { keys } of this.#scan()) yield keys.map(({ id }) => id)
+  }
+
+  async *#viewBatches(): AsyncGenerator<SessionView[]> {
     for await (const { primary, keys } of this.#scan()) {
       for (let start = 0; start < keys.length; start += VALUES_READ) {
         yield await this.#read(primary, keys.slice(start, start + VALUES_READ))
@@ -53,32 +80,20 @@ export class SessionQuery {
   }
 
   async *#scan(): AsyncGenerator<{ primary: RedisPrimary; keys: ScannedKey[] }> {
-    let scanned = 0
-    try {
-      const primaries = this.#port.primaries()
-      // A client that has not connected yet knows no primaries of a Redis Cluster; a command makes it look.
-      if (primaries.length === 0) await this.#port.ping()
-      for (const primary of primaries.length > 0 ? primaries : this.#port.primaries()) {
-        let cursor = '0'
-        do {
-          const step = await primary.scan(cursor, this.#keyspace.pattern, KEYS_SCANNED)
-          cursor = step.cursor
-          const keys = [...new Set(step.keys)].flatMap(key => {
-            const id = this.#keyspace.idOf(key)
-            return id === undefined ? [] : [{ key, id }]
-          })
-          if (keys.length === 0) continue
-          yield { primary, keys }
-          scanned += keys.length
-        } while (cursor !== '0')
-      }
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new PartialError(
-        `The query ended early, after ${scanned} sessions: ${reason}`,
-        { scanned },
-        cause,
-      )
+    const primaries = this.#port.primaries()
+    // A client that has not connected yet knows no primaries of a Redis Cluster; a command makes it look.
+    if (primaries.length === 0) await this.#port.ping()
+    for (const primary of primaries.length > 0 ? primaries : this.#port.primaries()) {
+      let cursor = '0'
+      do {
+        const step = await primary.scan(cursor, this.#keyspace.pattern, KEYS_SCANNED)
+        cursor = step.cursor
+        const keys = [...new Set(step.keys)].flatMap(key => {
+          const id = this.#keyspace.idOf(key)
+          return id === undefined ? [] : [{ key, id }]
+        })
+        if (keys.length > 0) yield { primary, keys }
+      } while (cursor !== '0')
     }
   }
 
@@ -107,4 +122,16 @@ export class SessionQuery {
 interface ScannedKey {
   readonly key: string
   readonly id: string
+}
+
+/** What a predicate says of a session. A promise would pass for true, and pick every session. */
+export function picks(predicate: (session: SessionView) => boolean, view: SessionView): boolean {
+  const answer: unknown = predicate(view)
+  if (answer instanceof Promise) {
+    answer.catch(() => {})
+    throw new OptionError(
+      'predicate: got a function that answers with a promise, allowed is one that answers at once',
+    )
+  }
+  return Boolean(answer)
 }

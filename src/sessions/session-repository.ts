@@ -6,6 +6,9 @@ import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort } from '../redis/redis-port.js'
 import { destroyScript, loadScript, saveScript, touchScript } from '../redis/scripts.js'
 
+/** A number as the client hands it over: some are set up to turn every number into a string. */
+type Count = number | string
+
 /** What Redis said of one session. */
 export interface StoredSession {
   /** Absent if there is none. */
@@ -65,13 +68,14 @@ export class SessionRepository {
     const readAt = momentOf(this.#clock)
     const reply = await this.#port.run(loadScript, this.#keys(id), [])
     this.#stats.load.record(this.#clock.monotonic() - readAt.monotonic)
-    const [value, pttl, tombstone, seenAt, foreign] = reply as [string | null, number, string, number, number]
+    const [value, left, tombstone, seenAt, foreign] = reply as [string | null, Count, string, Count, Count]
+    const pttl = Number(left)
     return {
       // -2: it expired between the two commands of a server that runs them apart.
       text: pttl === -2 ? undefined : (value ?? undefined),
-      foreign: foreign === 1,
+      foreign: Number(foreign) === 1,
       tombstone,
-      seenAt,
+      seenAt: Number(seenAt),
       expiry: { since: readAt, ms: pttl === -1 ? Number.POSITIVE_INFINITY : pttl },
       readAt,
     }
@@ -91,30 +95,30 @@ export class SessionRepository {
     ])
     this.#count(command.announcement)
     this.#stats.save.record(this.#clock.monotonic() - sentAt.monotonic)
-    const [outcome, tombstone, seenAt, px] = reply as [SaveReply['outcome'], string, number, number]
-    return { outcome, tombstone, seenAt, expiry: { since: sentAt, ms: px } }
+    const [outcome, tombstone, seenAt, px] = reply as [SaveReply['outcome'], string, Count, Count]
+    return { outcome, tombstone, seenAt: Number(seenAt), expiry: { since: sentAt, ms: Number(px) } }
   }
 
   /** False if there is no such session. */
   async touch(id: string, px: number, announcement: Announcement): Promise<boolean> {
     const { channel, message } = announcement
     const reply = await this.#port.run(touchScript, [this.#keyspace.session(id)], [px, channel, message])
-    if (reply === 2) this.#count(announcement)
-    return reply !== 0
+    if (Number(reply) === 2) this.#count(announcement)
+    return Number(reply) !== 0
   }
 
-  /** All in one step; on Redis Cluster therefore one at a time. The answer is the tombstone that was left. */
+  /** All in one step; on Redis Cluster therefore one at a time. The answer is the tombstone that was left, or why not. */
   async destroy(
     ids: readonly string[],
     destroyId: string,
     announcement: Announcement,
-  ): Promise<{ tombstone: string; existed: number }> {
+  ): Promise<{ tombstone: string; existed: number; failure: string }> {
     const keys = ids.flatMap(id => this.#keys(id))
     const { channel, message } = announcement
     const reply = await this.#port.run(destroyScript, keys, [channel, message, destroyId, this.#tombstoneTtl])
     this.#count(announcement)
-    const [tombstone, existed] = reply as [string, number]
-    return { tombstone, existed }
+    const [tombstone, existed, failure] = reply as [string, Count, string]
+    return { tombstone, existed: Number(existed), failure }
   }
 
   #count({ channel }: Announcement): void {

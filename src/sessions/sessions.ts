@@ -6,7 +6,7 @@ import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry, Expiry, LocalCache } from '../cache/local-cache.js'
 import { Snapshot } from '../cache/snapshot.js'
-import { bodyOf, decode, encode, setExpiry } from '../codec/record.js'
+import { bodyOf, decode, encode, sameMaxAge, setExpiry } from '../codec/record.js'
 import type { Stats } from '../observe/stats.js'
 import type { RedisPort } from '../redis/redis-port.js'
 import { ReadsUnderWay } from './reads-under-way.js'
@@ -82,7 +82,7 @@ export class Sessions {
    * date. Rejects with RefusedError if the session was destroyed and the sighting does not show it.
    */
   async save(id: string, session: object, life: Life, sighting: Sighting): Promise<void> {
-    if (sighting.snapshot && bodyOf(sighting.snapshot.data) === bodyOf(session)) {
+    if (sighting.snapshot && this.#unchanged(sighting.snapshot.data, session, life)) {
       if (life.unmoved) return
       // A session that Redis no longer has is written: it may have expired, and if it was destroyed the script knows.
       if ((await this.touch(id, life.ttl, sighting.expiry)) !== false) return
@@ -115,11 +115,10 @@ export class Sessions {
     const { repository, cache, bus } = this.#options
     const tickets = cache ? ids.map(id => cache.beginWrite(id)) : []
     try {
-      return await repository.destroy(
-        ids,
-        randomUUID(),
-        bus.announce({ type: 'SessionDeleted', ids: [...ids] }),
-      )
+      const announcement = bus.announce({ type: 'SessionDeleted', ids: [...ids] })
+      const { failure, ...destroyed } = await repository.destroy(ids, randomUUID(), announcement)
+      if (failure !== '') this.#reportNoTombstone(failure)
+      return destroyed
     } catch (error) {
       this.#doubt(error)
       throw error
@@ -131,6 +130,12 @@ export class Sessions {
   /** How far an expiry may be from where it should be before it is moved. */
   slack(ttl: number): number {
     return Math.floor(Math.min(this.#options.touchEvery, ttl / 10))
+  }
+
+  /** What is stored is no session: it counts as missing, and stays. */
+  reportUnreadable(id: string, reason: string): void {
+    this.#options.stats.unreadableSessions++
+    this.#options.emit('unreadable', { id, reason })
   }
 
   async #write(id: string, text: string, life: Life, sighting: Sighting): Promise<void> {
@@ -214,7 +219,7 @@ export class Sessions {
   #readable(id: string, stored: StoredSession): StoredSession & { entry?: Entry } {
     const { text, expiry, readAt, seenAt, tombstone } = stored
     if (text === undefined) {
-      if (stored.foreign) this.#reportUnreadable(id, 'the key holds something else than a string')
+      if (stored.foreign) this.reportUnreadable(id, 'the key holds something else than a string')
       return stored
     }
     try {
@@ -222,14 +227,14 @@ export class Sessions {
       void snapshot.data
       return { ...stored, entry: { snapshot, expiry, readAt, seenAt, tombstone } }
     } catch {
-      this.#reportUnreadable(id, 'the value is not a JSON object')
+      this.reportUnreadable(id, 'the value is not a JSON object')
       return stored
     }
   }
 
-  #reportUnreadable(id: string, reason: string): void {
-    this.#options.stats.unreadableSessions++
-    this.#options.emit('unreadable', { id, reason })
+  #reportNoTombstone(failure: string): void {
+    const message = `A session was destroyed but no tombstone could be written, so a late save may bring it back: ${failure}`
+    this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
   }
 
   #found(id: string, entry: Entry, origin: 'memory' | 'redis'): Found {
@@ -250,6 +255,10 @@ export class Sessions {
       creation: undefined,
     }
     return { data, sighting }
+  }
+
+  #unchanged(before: object, session: object, { ttl }: Life): boolean {
+    return sameMaxAge(before, session, this.slack(ttl)) && bodyOf(before) === bodyOf(session)
   }
 
   #px(ttl: number): number {

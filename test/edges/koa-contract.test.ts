@@ -174,12 +174,12 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
     expect(messagesSent(one, two)).toBe(sent)
   })
 
-  // koa-session compares _expire with its own maximum age, so it has to be the end of that, not of the key in Redis.
-  it.fails('renew renews also a session of less than a minute in its second half', async () => {
+  // koa-session compares _expire with its own maximum age; what it is told may be late by the slack, a tenth of that.
+  it('renew renews also a session of seconds in its second half', async () => {
     const { one } = await start({ session: { renew: true, maxAge: 2_000 } })
     const { headers } = await new Browser().post(`${one.url}/login`).expect(200)
     const loggedInAt = Date.now()
-    await until(() => Date.now() - loggedInAt > 1_050)
+    await until(() => Date.now() - loggedInAt > 1_250)
     const late = await new Browser().get(`${one.url}/me`).set('Cookie', cookiesOf(headers)).expect(200)
     expect(late.headers).toHaveProperty('set-cookie')
   })

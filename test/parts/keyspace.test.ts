@@ -12,12 +12,24 @@ describe('the names in Redis', () => {
   it('put every tombstone into the slot of its session, whatever braces the names have', () => {
     fc.assert(
       fc.property(name, name, name, (clientPrefix, prefix, id) => {
+        fc.pre(!/^[^{]*\{\}/.test(clientPrefix))
         const keyspace = new Keyspace({ clientPrefix, database: 0, isCluster: true }, prefix)
         const slot = calculateSlot(clientPrefix + keyspace.session(id))
         expect(calculateSlot(clientPrefix + keyspace.tombstone(id))).toBe(slot)
       }),
-      { numRuns: 100 },
+      { numRuns: 300 },
     )
+  })
+
+  it('cost no more for a long id whose braces move its slot', () => {
+    const keyspace = new Keyspace({ clientPrefix: '', database: 0, isCluster: true }, 'sess:')
+    const id = `{}${'x'.repeat(32_000)}`
+    expect(calculateSlot(keyspace.tombstone(id))).toBe(calculateSlot(keyspace.session(id)))
+  })
+
+  it('refuse a prefix of a cluster client that keeps every key apart from every other', () => {
+    const place = { clientPrefix: 'app{}:', database: 0, isCluster: true }
+    expect(() => new Keyspace(place, 'sess:')).toThrow(/keyPrefix 'app\{\}:'/)
   })
 
   it('give every session a tombstone of its own', () => {

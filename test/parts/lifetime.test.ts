@@ -60,6 +60,10 @@ describe('how long a session of koa-session lives', () => {
     expect(lifeOfKoaSession({}, maxAge, DAY)).toEqual({ ttl })
   })
 
+  it('what its record says, without the ten seconds that koa-session adds for the store', () => {
+    expect(lifeOfKoaSession({ _maxAge: 60_000 }, 70_000, DAY)).toEqual({ ttl: 60_000 })
+  })
+
   it('what the ttl function says', () => {
     expect(lifeOfKoaSession({}, 5, () => 700)).toEqual({ ttl: 700 })
   })

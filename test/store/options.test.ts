@@ -196,14 +196,13 @@ describe('a bad URL', () => {
     expect(message).not.toMatch(/hun|ter2|more/)
   })
 
-  it.fails.each([
-    'user:hunter2@127.0.0.1:6379',
-    ':hunter2@127.0.0.1',
-    'http://127.0.0.1:6379?password=hunter2',
-  ])('%s is refused without its password', redis => {
-    const message = complaint({ redis })
-    expect(message).not.toMatch(/hun|ter2/)
-  })
+  it.each(['user:hunter2@127.0.0.1:6379', ':hunter2@127.0.0.1', 'http://127.0.0.1:6379?password=hunter2'])(
+    '%s is refused without its password',
+    redis => {
+      const message = complaint({ redis })
+      expect(message).not.toMatch(/hun|ter2/)
+    },
+  )
 })
 
 describe('a client that cannot be used', () => {

@@ -216,7 +216,7 @@ describe('no error, event or line of the log carries a session id or what is in 
     ['short', ID],
     ['long', ID.repeat(8)],
   ]
-  it.skipIf(!realRedis()).fails.each(UNKNOWN)(
+  it.skipIf(!realRedis()).each(UNKNOWN)(
     'when the server does not know the commands, and the id is %s',
     async (_what, id) => {
       const renamed = await startRedis({

@@ -124,7 +124,7 @@ export class SimulatedRedis {
           this.data.delete(keys[index] as string)
           set(keys[index + 1] as string, written, Number(tombstoneTtl))
         }
-        return [written, existed]
+        return [written, existed, '']
       }
       default:
         throw new Error(`The simulation has no script ${script.name}`)
