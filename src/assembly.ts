@@ -1,3 +1,4 @@
+import type { Logger } from './base/logger.js'
 import type { Emit } from './base/store-events.js'
 import { type Bus, noBus } from './bus/bus.js'
 import { ChannelBus } from './bus/channel-bus.js'
@@ -20,7 +21,8 @@ const STALENESS_ALONE = 2_000
 export type Assembly = ReturnType<typeof assemble>
 
 export function assemble(config: Config, redis: RedisPort, emit: Emit) {
-  const { clock, logger, cluster } = config
+  const { clock, cluster } = config
+  const logger = unfailing(config.logger)
   const stats = new Stats()
   const port = new GuardedPort(redis, config.deadline, clock)
   const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
@@ -60,9 +62,34 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     sessions,
     coordinator,
     isCluster: port.isCluster,
-    space: keyspace.space,
+    start: keyspace.start,
   })
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
-  return { config, stats, port, keyspace, listening, cache, coordinator, sessions, query, bulk, emit: tell }
+  return {
+    config,
+    logger,
+    stats,
+    port,
+    keyspace,
+    listening,
+    cache,
+    coordinator,
+    sessions,
+    query,
+    bulk,
+    emit: tell,
+  }
+}
+
+/** What a logger throws must not end up in the middle of ours, nor can it be logged. */
+function unfailing(logger: Logger): Logger {
+  const guard =
+    (level: keyof Logger): Logger['info'] =>
+    (message, fields) => {
+      try {
+        logger[level](message, fields)
+      } catch {}
+    }
+  return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') }
 }

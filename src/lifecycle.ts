@@ -1,6 +1,7 @@
 import type { Assembly } from './assembly.js'
 import { momentOf } from './base/clock.js'
 import { StoreError } from './base/errors.js'
+import type { SessionContract } from './contracts/session-contract.js'
 import { type Health, healthOf } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
 
@@ -10,10 +11,12 @@ const LOOK_EVERY = 10
 /** Whether a store works, and its end. */
 export class Lifecycle {
   readonly #parts: Assembly
+  readonly #contract: SessionContract
   #ended: Promise<void> | undefined
 
-  constructor(parts: Assembly) {
+  constructor(parts: Assembly, contract: SessionContract) {
     this.#parts = parts
+    this.#contract = contract
   }
 
   /** Resolves when Redis answers and, where there is a cache, it does too; rejects with the reasons if neither comes. */
@@ -79,10 +82,11 @@ export class Lifecycle {
 
   async #end(): Promise<void> {
     const { port, listening, cache } = this.#parts
+    this.#contract.close()
     listening?.stop()
-    cache?.clear()
     await port.drain()
     port.close()
+    cache?.clear()
   }
 }
 

@@ -7,7 +7,7 @@ import { checkNames } from './option-names.js'
 import { OWN } from './redis/keyspace.js'
 
 /** Durations are milliseconds. */
-export interface StoreOptions<Session extends object> {
+export interface StoreOptions<Session extends object = object> {
   /**
    * An ioredis client, which stays the app's: it is neither changed nor closed. Or a URL, for which the store opens
    * connections and closes them.
@@ -83,6 +83,8 @@ export interface Config {
 
 /** Lifetimes that people write in seconds, as other stores have it. */
 const SECONDS = new Set([3_600, 43_200, 86_400, 604_800, 1_209_600, 2_592_000])
+const MOST_ENTRIES = 10_000_000
+const MOST_BYTES = 512 * 1024 * 1024
 const LONGEST_DURATION = 10 * 365 * 86_400_000
 
 export function parseOptions<Session extends object>(options: StoreOptions<Session> = {}): Config {
@@ -101,7 +103,7 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
     touchEvery: duration('touchEvery', options.touchEvery ?? 60_000, 0),
     tombstoneTtl: duration('tombstoneTtl', options.tombstoneTtl ?? 600_000, 1_000),
     cache: cache && {
-      maxEntries: whole('cache.maxEntries', cache.maxEntries ?? 10_000),
+      maxEntries: whole('cache.maxEntries', cache.maxEntries ?? 10_000, MOST_ENTRIES),
       ttl: duration('cache.ttl', cache.ttl ?? 30_000, 1),
     },
     cluster: cluster && parseCluster(cluster),
@@ -109,7 +111,7 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
     maxSessionBytes:
       options.maxSessionBytes === undefined
         ? Number.POSITIVE_INFINITY
-        : whole('maxSessionBytes', options.maxSessionBytes),
+        : whole('maxSessionBytes', options.maxSessionBytes, MOST_BYTES),
     logger: methods('logger', options.logger ?? silentLogger, ['debug', 'info', 'warn', 'error']),
     clock: methods('clock', options.clock ?? systemClock, ['wall', 'monotonic', 'after']),
   })
@@ -185,13 +187,15 @@ function lifetime(value: unknown): Config['ttl'] {
 }
 
 function duration(name: string, value: unknown, least: number): number {
-  if (typeof value === 'number' && value >= least && value <= LONGEST_DURATION) return value
+  // Redis takes whole milliseconds only.
+  if (typeof value === 'number' && value >= least && value <= LONGEST_DURATION) return Math.ceil(value)
   throw invalid(name, value, `milliseconds from ${least} to ${LONGEST_DURATION} (ten years)`)
 }
 
-function whole(name: string, value: unknown): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number
-  throw invalid(name, value, 'a whole number, 1 or more')
+function whole(name: string, value: unknown, most: number): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most)
+    return value as number
+  throw invalid(name, value, `a whole number from 1 to ${most}`)
 }
 
 function text(name: string, value: unknown, { empty = false } = {}): string {

@@ -48,7 +48,7 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
       else if (this.listenerCount('error') > 0) this.emit('error', detail)
     })
     this.contract = new SessionContract({ ...config, ...this.parts, space: this.parts.keyspace.space })
-    this.lifecycle = new Lifecycle(this.parts)
+    this.lifecycle = new Lifecycle(this.parts, this.contract)
   }
 
   /** Invalidation, seen from this node. */
@@ -120,26 +120,19 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
   }
 
   set generate(generate: Generate | undefined) {
-    this.generateSession = generate && (req => this.makeNew(generate, req))
+    this.generateSession =
+      generate &&
+      (req => {
+        generate.call(this, req)
+        const { sessionID, session: created } = req
+        if (created) express.rememberNewExpress(created, sessionID, this.parts.keyspace.space)
+      })
   }
 
   override createSession(req: Request, record: SessionData): session.Session & SessionData {
     const created = super.createSession(req, record)
     express.inheritExpress(created, record)
     return created
-  }
-
-  override regenerate(req: Request, callback: (error?: unknown) => void): void {
-    const { sessionID } = req
-    const finish = (tombstone?: string, error?: unknown) => {
-      // As express-session has it: also when the destroy failed there is a new session, and the error is the app's.
-      if (this.generateSession) this.makeNew(this.generateSession, req, { id: sessionID, tombstone })
-      callback(error)
-    }
-    this.contract.destroy(sessionID, { kind: 'express' }).then(
-      tombstone => process.nextTick(finish, tombstone),
-      error => process.nextTick(finish, undefined, error),
-    )
   }
 
   override on<E extends keyof StoreEvents>(event: E, listener: Listener<E>): this
@@ -275,18 +268,6 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown()
-  }
-
-  private makeNew(
-    generate: Generate,
-    req: Request,
-    replaced?: { id: string; tombstone: string | undefined },
-  ): void {
-    generate.call(this, req)
-    const { sessionID: id, session: created } = req
-    // An app that makes its own ids may give out the same again; the request that destroyed it knows of the tombstone.
-    const tombstone = replaced?.id === id ? replaced.tombstone : undefined
-    if (created) express.rememberNewExpress(created, id, this.parts.keyspace.space, tombstone)
   }
 
   private async *walk(): AsyncGenerator<SessionView<Session>> {

@@ -32,6 +32,9 @@ export class ChannelBus implements Bus {
   readonly #lines = new Map<string, Line>()
   #listener: BusListener | undefined
   #round = 0
+  #nonces = 0
+  /** The cluster has more primaries than the client knows: what they publish may not come through any line. */
+  #unknownPrimaries = false
   #trusted = false
   /** For a while after a message of a newer version: whether there was another. */
   #newerHeard: { again: boolean } | undefined
@@ -78,6 +81,7 @@ export class ChannelBus implements Bus {
   }
 
   trusted(now: Moment): boolean {
+    if (this.#unknownPrimaries) return false
     const age = this.leaseAge(now)
     return age !== null && age < this.#options.maxStaleness
   }
@@ -96,6 +100,7 @@ export class ChannelBus implements Bus {
   /** Why the cache may not answer, one sentence per line in trouble. */
   troubles(): string[] {
     if (this.#lines.size === 0) return ['no Redis server is known yet']
+    if (this.#unknownPrimaries) return ['the cluster has a primary that the client does not know yet']
     return [...this.#lines.values()].flatMap(({ name, trouble }) => {
       if (!trouble) return []
       return this.#options.port.isCluster ? `${name}: ${trouble}` : trouble
@@ -110,6 +115,7 @@ export class ChannelBus implements Bus {
 
   /** Keeps one line to every primary, and looks again at every interval: primaries come and go without a sound. */
   #follow(): void {
+    this.#cancelTimer()
     const { keyspace, port } = this.#options
     // A primary where none of our keys can lie has nothing to tell.
     const primaries = port.primaries().filter(({ owns }) => keyspace.probe(owns) !== undefined)
@@ -141,6 +147,7 @@ export class ChannelBus implements Bus {
         probeKey: () => keyspace.probe(primary.owns),
         maxStaleness,
         probeEvery,
+        nextNonce: () => ++this.#nonces,
       },
       {
         message: text => this.#receive(text),
@@ -154,11 +161,23 @@ export class ChannelBus implements Bus {
           this.#watchTrust()
         },
         heard: () => this.#watchTrust(),
+        primariesKnown: count => this.#compare(count),
       },
     )
     this.#lines.set(primary.name, line)
     this.#tellHearing()
     line.open()
+  }
+
+  #compare(count: number): void {
+    const { port, logger } = this.#options
+    this.#unknownPrimaries = count !== port.primaries().length
+    if (!this.#unknownPrimaries) return
+    port.lookForPrimaries().then(
+      () => this.running && this.#follow(),
+      (error: Error) =>
+        logger.warn('the primaries of the cluster could not be asked for', { reason: error.message }),
+    )
   }
 
   #tellHearing(): void {

@@ -1,4 +1,5 @@
 import type { Logger } from '../base/logger.js'
+import { checkId } from '../base/session-id.js'
 import type { Emit } from '../base/store-events.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
@@ -60,6 +61,7 @@ export class Coordinator {
 
   /** Makes every node, this one too, forget what it holds of a session. Redis keeps it. */
   async publishInvalidation(id: string): Promise<void> {
+    checkId(id)
     this.#cache?.evict(id)
     await this.#bus.publish({ type: 'SessionInvalidated', ids: [id] })
   }

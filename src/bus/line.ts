@@ -16,6 +16,8 @@ export interface LineOptions {
   probeKey: () => string | undefined
   maxStaleness: number
   probeEvery: number
+  /** A number that was never used before on the private channel. */
+  nextNonce: () => number
 }
 
 export interface LineListener {
@@ -26,6 +28,8 @@ export interface LineListener {
   deaf(reason: string): void
   /** A probe has counted. */
   heard(): void
+  /** How many primaries the server knows of, if it says so. */
+  primariesKnown(count: number): void
 }
 
 /**
@@ -38,7 +42,6 @@ export class Line {
   readonly #lease = new EchoLease()
   #subscription: Subscription | undefined
   #replicationId = ''
-  #nonce = 0
   #retryIn = FIRST_RETRY
   #stopped = false
   #cancelTimer: () => void = () => {}
@@ -78,29 +81,27 @@ export class Line {
 
   async #open(): Promise<void> {
     const { primary, channel, privateChannel } = this.#options
-    let closedEarly = false
+    let ended = false
+    let subscription: Subscription
     try {
-      const subscription = await primary.subscribe([channel, privateChannel], {
+      subscription = await primary.subscribe([channel, privateChannel], {
         message: (from, text) => (from === privateChannel ? this.#echo(text) : this.#listener.message(text)),
         closed: () => {
-          closedEarly = true
+          ended = true
           this.#close('the subscriber connection was closed')
         },
       })
-      if (this.#stopped || closedEarly) {
-        subscription.close()
-        if (closedEarly) this.#retry('the subscriber connection was closed')
-        return
-      }
-      this.#subscription = subscription
-      this.#lease.reset()
-      this.#replicationId = ''
-      this.trouble = 'no probe has come back yet'
-      this.#listener.hearing()
-      void this.#probe(subscription)
     } catch (error) {
-      this.#retry(error instanceof Error ? error.message : String(error))
+      return this.#retry(error instanceof Error ? error.message : String(error))
     }
+    if (this.#stopped) return subscription.close()
+    if (ended) return this.#retry('the subscriber connection was closed')
+    this.#subscription = subscription
+    this.#lease.reset()
+    this.#replicationId = ''
+    this.trouble = 'no probe has come back yet'
+    this.#listener.hearing()
+    void this.#probe(subscription)
   }
 
   /** Ends the subscription, whatever its state, and opens a new one. */
@@ -124,16 +125,22 @@ export class Line {
   async #probe(subscription: Subscription): Promise<void> {
     const { port, clock, privateChannel, probeEvery, maxStaleness } = this.#options
     // On Redis Cluster every server passes on the nonces of all lines; the name keeps them apart.
-    const nonce = `${this.name}/${++this.#nonce}`
+    const nonce = `${this.name}/${this.#options.nextNonce()}`
     const sentAt = momentOf(clock)
     const key = this.#options.probeKey()
     if (key === undefined) return this.#close('the server owns none of the keys any more')
     this.#lease.sent(nonce, sentAt)
     try {
-      const answer = (await port.run(probeScript, [key], [privateChannel, nonce])) as string[]
+      const answer = (await port.run(
+        probeScript,
+        [key],
+        [privateChannel, nonce, port.isCluster ? '1' : ''],
+      )) as string[]
       if (this.#subscription !== subscription) return
       const mismatch = this.#identify(subscription, answer)
       if (mismatch) return this.#close(mismatch)
+      if (answer[3]) this.#listener.primariesKnown(Number(answer[3]))
+      if (this.#subscription !== subscription) return
       this.#lease.confirmed(nonce)
       this.#afterProof()
     } catch (error) {

@@ -14,9 +14,9 @@ export function inheritExpress(session: object, record: object): void {
   if (sighting) Marked.mark(session, sighting)
 }
 
-/** A session that was made in this request, and the tombstone of the destroy that made room for it. */
-export function rememberNewExpress(session: object, id: string, space: string, tombstone?: string): void {
-  Marked.mark(session, sightingOfNew(id, space, tombstone))
+/** A session that was made in this request. */
+export function rememberNewExpress(session: object, id: string, space: string): void {
+  Marked.mark(session, sightingOfNew(id, space))
 }
 
 export function sightingOfExpress(session: object, id: string, space: string): Sighting | undefined {

@@ -3,27 +3,31 @@ import { cookieOf } from '../codec/record.js'
 import type { Life } from '../sessions/sessions.js'
 import type { Sighting } from '../sessions/sighting.js'
 
+/** Three thousand years; what ends later is no date any more. */
+const LONGEST_LIFE = 1e14
+
 /** The `ttl` option: milliseconds, or a function of the session that answers with them. */
 export type Ttl = number | ((session: never) => number)
 
 /**
- * How long a session of express-session is to live: what the `ttl` function says, else what its cookie says, else the
+ * How long a session is to live by what it says itself: what the `ttl` function makes of it, else its cookie, else the
  * default. Zero or less means that it is to be destroyed.
  */
-export function lifeOfExpressSession(session: object, ttl: Ttl, now: number, sighting?: Sighting): Life {
+export function lifeByRecord(session: object, ttl: Ttl, now: number, sighting?: Sighting): Life {
   if (typeof ttl === 'function')
     return { ttl: checked(ttl(session as never), 'The function in the option ttl answered') }
   const cookie = cookieOf(session)
-  const expires = cookie?.expires
+  // A record of koa-session that the app itself saves says when it ends, too.
+  const { _expire, _maxAge } = session as { _expire?: unknown; _maxAge?: unknown }
+  const expires = cookie ? cookie.expires : _expire
   // null and false stand for a cookie that ends with the browser.
-  if (!cookie || expires === undefined || expires === null || expires === false) return { ttl }
+  if (expires === undefined || expires === null || expires === false) return { ttl }
   const end = new Date(expires as string | number | Date).getTime()
-  const left = checked(end - now, 'The end of the cookie of the session (cookie.expires or cookie.maxAge) is')
+  const left = checked(end - now, 'The end of the session (cookie.expires, cookie.maxAge or _expire) is')
   if (end !== sighting?.expiresAt) return { ttl: left, endsAt: end }
   // The app did not say how long it is to live. If it ended while the request ran, it begins anew.
-  return left > 0
-    ? { ttl: left, endsAt: end, unmoved: true }
-    : { ttl: positive(cookie.originalMaxAge) ?? ttl }
+  if (left > 0) return { ttl: left, endsAt: end, unmoved: true }
+  return { ttl: positive(cookie ? cookie.originalMaxAge : _maxAge) ?? ttl }
 }
 
 /**
@@ -31,17 +35,19 @@ export function lifeOfExpressSession(session: object, ttl: Ttl, now: number, sig
  * ten seconds to that number, so that the store's copy outlives the record's `_expire`; here `_expire` follows the store.
  * 'session' or nothing stands for the default.
  */
-export function lifeOfKoaSession(session: object, maxAge: unknown, ttl: Ttl): Life {
+export function lifeByMaxAge(session: object, maxAge: unknown, ttl: Ttl): Life {
   if (typeof ttl === 'function') {
     return { ttl: checked(ttl(session as never), 'The function in the option ttl answered') }
   }
   const { _maxAge } = session as { _maxAge?: unknown }
   if (typeof maxAge !== 'number' || !Number.isFinite(maxAge)) return { ttl }
-  return { ttl: typeof _maxAge === 'number' && Number.isFinite(_maxAge) ? _maxAge : maxAge }
+  return {
+    ttl: Math.min(LONGEST_LIFE, typeof _maxAge === 'number' && Number.isFinite(_maxAge) ? _maxAge : maxAge),
+  }
 }
 
 function checked(ms: unknown, subject: string): number {
-  if (typeof ms === 'number' && Number.isFinite(ms)) return ms
+  if (typeof ms === 'number' && Number.isFinite(ms)) return Math.min(ms, LONGEST_LIFE)
   throw new SessionError(`${subject} ${String(ms)}, which is no number of milliseconds`)
 }
 

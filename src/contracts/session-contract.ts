@@ -1,15 +1,15 @@
 import type { Clock } from '../base/clock.js'
-import { RefusedError, SessionError, StoreError } from '../base/errors.js'
+import { ClosedError, RefusedError, SessionError, StoreError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { checkId } from '../base/session-id.js'
 import type { Emit } from '../base/store-events.js'
 import { cookieOf, sameMaxAge } from '../codec/record.js'
 import type { Found, Sessions } from '../sessions/sessions.js'
 import { type Sighting, unseen } from '../sessions/sighting.js'
 import * as express from './express.js'
 import * as koa from './koa.js'
-import { lifeOfExpressSession, lifeOfKoaSession, type Ttl } from './lifetime.js'
-import { checkId } from './session-id.js'
+import { lifeByMaxAge, lifeByRecord, type Ttl } from './lifetime.js'
 
 /** Who calls: express-session and its kin by a callback, koa-session with its context, the app itself with neither. */
 export type Caller =
@@ -29,14 +29,20 @@ export interface SessionContractOptions {
 /** What the frameworks say, in terms of sessions: which sighting a call has, and how long a session is to live. */
 export class SessionContract {
   readonly #options: SessionContractOptions
+  #closed = false
 
   constructor(options: SessionContractOptions) {
     this.#options = options
   }
 
+  /** Nothing is begun from now on. */
+  close(): void {
+    this.#closed = true
+  }
+
   /** From memory, at once; undefined if Redis has to be asked. */
   peek(id: unknown, caller: Caller): { record: JsonObject | undefined } | undefined {
-    checkId(id)
+    this.#check(id)
     const found = this.#options.sessions.peek(id)
     return found && { record: this.#handOut(found, caller) }
   }
@@ -46,18 +52,20 @@ export class SessionContract {
   }
 
   async save(id: unknown, session: unknown, caller: Caller): Promise<void> {
-    checkId(id)
+    this.#check(id)
     checkSession(session)
     const { sessions, ttl, clock } = this.#options
     const sighting = this.#sightingOf(id, session, caller)
     const life =
       caller.kind === 'koa'
-        ? lifeOfKoaSession(session, caller.maxAge, ttl)
-        : lifeOfExpressSession(session, ttl, clock.wall(), sighting)
+        ? lifeByMaxAge(session, caller.maxAge, ttl)
+        : lifeByRecord(session, ttl, clock.wall(), sighting)
     if (life.ttl <= 0) {
       await this.destroy(id, caller)
       return
     }
+    // What the app itself asks for is done, and found out if it cannot be; a framework saves for the sake of saving.
+    if (caller.kind === 'app') life.always = true
     try {
       await sessions.save(id, session, life, sighting)
       // What was saved may be saved again, by the same request or by whoever holds the object.
@@ -73,8 +81,8 @@ export class SessionContract {
 
   /** The answer is the tombstone that was left. */
   async destroy(id: unknown, caller: Caller): Promise<string> {
-    checkId(id)
-    const { tombstone } = await this.#options.sessions.destroy([id])
+    this.#check(id)
+    const tombstone = await this.#options.sessions.destroy(id)
     if (caller.kind === 'koa' && caller.ctx)
       koa.noteDestroyedByKoa(caller.ctx, id, this.#options.space, tombstone)
     return tombstone
@@ -82,11 +90,11 @@ export class SessionContract {
 
   /** Undefined, at once, if there is nothing to do. */
   touch(id: unknown, session: unknown, caller: Caller): Promise<unknown> | undefined {
-    checkId(id)
+    this.#check(id)
     checkSession(session)
     const { sessions, ttl, clock, space } = this.#options
     const sighting = express.sightingOfExpress(session, id, space)
-    const life = lifeOfExpressSession(session, ttl, clock.wall(), sighting)
+    const life = lifeByRecord(session, ttl, clock.wall(), sighting)
     if (life.ttl <= 0) return this.destroy(id, caller)
     if (sighting?.snapshot && !sameMaxAge(sighting.snapshot.data, session, sessions.slack(life.ttl))) {
       // Only a save tells the next request for how long the app wants the session to live.
@@ -103,6 +111,11 @@ export class SessionContract {
         : new StoreError('ERR_INTERNAL', `${what}: ${String(cause)}`, { cause })
     this.#options.logger.error(what, { code: error.code, message: error.message })
     this.#options.emit('error', error)
+  }
+
+  #check(id: unknown): asserts id is string {
+    if (this.#closed) throw new ClosedError()
+    checkId(id)
   }
 
   #handOut({ data, sighting }: Found, caller: Caller): JsonObject | undefined {

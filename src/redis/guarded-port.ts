@@ -37,6 +37,10 @@ export class GuardedPort implements RedisPort {
     return this.#port.isCluster
   }
 
+  get servers(): string {
+    return this.#port.servers
+  }
+
   get losses(): number {
     return this.#port.losses
   }
@@ -57,6 +61,10 @@ export class GuardedPort implements RedisPort {
     return this.#guard('ping', () => this.#port.ping())
   }
 
+  lookForPrimaries(): Promise<void> {
+    return this.#guard('cluster slots', () => this.#port.lookForPrimaries())
+  }
+
   primaries(): RedisPrimary[] {
     return this.#port.primaries().map(primary => ({
       name: primary.name,
@@ -67,10 +75,13 @@ export class GuardedPort implements RedisPort {
     }))
   }
 
-  /** Waits for what is under way; every operation has a deadline, so this ends. Nothing is sent from then on. */
+  /** Waits until nothing is under way; every operation has a deadline, so this ends if nobody begins another. */
   async drain(): Promise<void> {
-    this.#closed = true
-    await Promise.allSettled(this.#underWay)
+    while (this.#underWay.size > 0) {
+      await Promise.allSettled(this.#underWay)
+      // What was waiting for these may have another one to send.
+      await new Promise(setImmediate)
+    }
   }
 
   close(): void {

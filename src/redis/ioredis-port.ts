@@ -1,4 +1,4 @@
-import { Cluster, Redis } from 'ioredis'
+import { type Cluster, Redis } from 'ioredis'
 import { IoredisPrimary } from './ioredis-primary.js'
 import type { RedisPort } from './redis-port.js'
 import type { Script } from './scripts.js'
@@ -10,6 +10,7 @@ export class IoredisPort implements RedisPort {
   readonly clientPrefix: string
   readonly database: number
   readonly isCluster: boolean
+  readonly servers: string
   #losses = 0
   #readOnlyScripts = true
   readonly #client: Redis | Cluster
@@ -23,8 +24,8 @@ export class IoredisPort implements RedisPort {
     this.#client = typeof redis === 'string' ? new Redis(redis) : redis
     this.isCluster = this.#client.isCluster
     this.clientPrefix = String(this.#client.options.keyPrefix ?? '')
-    this.database =
-      this.#client instanceof Cluster || this.isCluster ? 0 : ((this.#client as Redis).options.db ?? 0)
+    this.database = this.isCluster ? 0 : ((this.#client as Redis).options.db ?? 0)
+    this.servers = serversOf(this.#client)
     // Without a listener ioredis prints each connection error of a client that is ours.
     if (this.#owned) this.#client.on('error', ignore)
     this.#client.on('close', this.#onLoss)
@@ -76,7 +77,7 @@ export class IoredisPort implements RedisPort {
   }
 
   primaries(): IoredisPrimary[] {
-    if (!(this.#client instanceof Cluster) && !this.isCluster) {
+    if (!this.isCluster) {
       const client = this.#client as Redis
       return [new IoredisPrimary('redis', client, () => true)]
     }
@@ -88,6 +89,14 @@ export class IoredisPort implements RedisPort {
         return new IoredisPrimary(name, node, slot => cluster.slots[slot]?.[0] === name)
       })
       .filter(primary => cluster.slots.some(owners => owners?.[0] === primary.name))
+  }
+
+  async lookForPrimaries(): Promise<void> {
+    if (!this.isCluster) return
+    const cluster = this.#client as Cluster
+    await new Promise<void>((resolve, reject) =>
+      cluster.refreshSlotsCache(error => (error ? reject(error) : resolve())),
+    )
   }
 
   close(): void {
@@ -104,6 +113,13 @@ export class IoredisPort implements RedisPort {
   ): Promise<unknown> {
     return this.#client.call(command, script, keys.length, ...keys, ...args)
   }
+}
+
+function serversOf(client: Redis | Cluster): string {
+  if (client.isCluster)
+    return JSON.stringify((client as unknown as { startupNodes?: unknown }).startupNodes ?? 'cluster')
+  const { name, path, host, port } = (client as Redis).options
+  return name ?? path ?? `${host}:${port}`
 }
 
 function isReply(error: unknown, pattern: RegExp): boolean {

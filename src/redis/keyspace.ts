@@ -5,12 +5,24 @@ import { SlotFinder } from './slot-finder.js'
 /** Everything of ours that is not a session starts with this. */
 export const OWN = 'crs:'
 
+/** Where the names stand. */
+interface Place {
+  clientPrefix: string
+  database: number
+  isCluster: boolean
+  servers: string
+}
+
 /**
  * Every name in Redis. Names of keys are as the client wants them: it puts its own `keyPrefix` in front. A channel knows
  * neither the client's prefix nor the database, so its name carries both.
  */
 export class Keyspace {
   readonly channel: string
+  /** Tells apart the sessions of different stores in one process. */
+  readonly space: string
+  /** What every key of a session starts with. */
+  readonly start: string
   readonly #clientPrefix: string
   readonly #prefix: string
   readonly #isCluster: boolean
@@ -19,14 +31,12 @@ export class Keyspace {
   /** Which number leads to which slot. */
   readonly #numbers = new Map<number, number>()
 
-  constructor(
-    place: { clientPrefix: string; database: number; isCluster: boolean },
-    prefix: string,
-    channel?: string,
-  ) {
+  constructor(place: Place, prefix: string, channel?: string) {
     this.#clientPrefix = place.clientPrefix
     this.#prefix = prefix
     this.#isCluster = place.isCluster
+    this.start = place.clientPrefix + prefix
+    this.space = `${place.servers}/${place.database}/${this.start}`
     if (place.isCluster && /^[^{]*\{\}/.test(place.clientPrefix)) {
       throw new OptionError(
         `redis: got a cluster client with the keyPrefix '${place.clientPrefix}', allowed is one without empty braces: no two keys that start with it can be put into one slot`,
@@ -35,11 +45,6 @@ export class Keyspace {
     this.#probes = new SlotFinder(number => place.clientPrefix + probeKey(number))
     this.#tombstones = new SlotFinder(number => place.clientPrefix + numberedTombstone(number))
     this.channel = channel ?? `${OWN}bus:${place.database}:${place.clientPrefix}${prefix}`
-  }
-
-  /** Tells apart the sessions of different stores in one process. */
-  get space(): string {
-    return `${this.#clientPrefix}${this.#prefix}`
   }
 
   session(id: string): string {

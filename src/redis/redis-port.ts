@@ -6,6 +6,8 @@ export interface RedisPort {
   readonly clientPrefix: string
   readonly database: number
   readonly isCluster: boolean
+  /** Which servers it is connected to, as far as its options tell. */
+  readonly servers: string
   /**
    * How often a connection was lost. A client sends again what a lost connection left unanswered, so a command is known
    * to have been executed once only if this stood still between sending it and its answer.
@@ -20,6 +22,8 @@ export interface RedisPort {
 
   /** The servers that own keys now: one, or the primaries of a Redis Cluster. Empty while none is known. */
   primaries(): RedisPrimary[]
+  /** Asks a Redis Cluster which primaries there are; a client may not notice a new one by itself. */
+  lookForPrimaries(): Promise<void>
   /** Closes the connections that this port opened. */
   close(): void
 }

@@ -54,7 +54,8 @@ return {
  *
  * The message goes first: a user without rights on the channel is refused before anything is written. 'gone' answers a
  * caller that saw the session so long ago that the tombstone of a destroy may have come and gone since; both times are
- * this server's, as is the clock that ends a tombstone, so no skew comes between them.
+ * this server's, as is the clock that ends a tombstone, so no skew comes between them. A session that is made over a
+ * tombstone keeps it for as long as it lives itself: the one before it under the same id must not come back over it.
  */
 export const saveScript = script(
   'save',
@@ -73,6 +74,9 @@ if ARGV[8] == '1' then
   if left > 0 then px = left end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', px))
+if tombstone ~= '' and redis.call('PTTL', KEYS[2]) < px then
+  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', px))
+end
 return { 'saved', tombstone, now, px }`,
 )
 
@@ -98,7 +102,7 @@ return shorter and 2 or 1`,
 /**
  * KEYS    session, tombstone, session, tombstone, ... (one pair, or several where all are on one server)
  * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand
- * Output  { the tombstone that was written, how many sessions there were, why a tombstone could not be written or '' }
+ * Output  { the tombstone that was written, why one could not be written or '' }
  *
  * DEL goes before the tombstone: it frees memory, so that a logout works at maxmemory, and what follows a DEL is let
  * through. A script that is sent twice finds its own tombstone and leaves alone what was saved in between.
@@ -110,25 +114,25 @@ if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
-local existed = 0
 local failure = ''
 for i = 1, #KEYS, 2 do
   local tombstone = redis.call('GET', KEYS[i + 1])
   if tombstone and string.sub(tombstone, -#ARGV[3]) == ARGV[3] then
     written = tombstone
   else
-    existed = existed + redis.call('DEL', KEYS[i])
+    redis.call('DEL', KEYS[i])
     local set = redis.pcall('SET', KEYS[i + 1], written, 'PX', ARGV[4])
     if type(set) == 'table' and set.err then failure = set.err end
   end
 end
-return { written, existed, failure }`,
+return { written, failure }`,
 )
 
 /**
  * KEYS    a key that no one writes
- * ARGV    private channel, nonce
- * Output  { run_id, master_replid, cluster epoch }, each '' where the server or its ACL hides it
+ * ARGV    private channel, nonce, '1' on Redis Cluster
+ * Output  { run_id, master_replid, cluster_current_epoch, cluster_size }, each '' where there is none or the server or its
+ *         ACL hides it
  *
  * DEL is a write without an effect: a server that may not write refuses it, so a deposed primary cannot echo.
  */
@@ -137,14 +141,15 @@ export const probeScript = script(
   `
 redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[1], ARGV[2])
-local function read(section, pattern)
-  local text = redis.pcall(unpack(section))
-  if type(text) ~= 'string' then return '' end
-  return string.match(text, pattern) or ''
+local function ask(...)
+  local text = redis.pcall(...)
+  return type(text) == 'string' and text or ''
 end
+local cluster = ARGV[3] == '1' and ask('CLUSTER', 'INFO') or ''
 return {
-  read({ 'INFO', 'server' }, 'run_id:(%w+)'),
-  read({ 'INFO', 'replication' }, 'master_replid:(%w+)'),
-  read({ 'CLUSTER', 'INFO' }, 'cluster_current_epoch:(%d+)')
+  string.match(ask('INFO', 'server'), 'run_id:(%w+)') or '',
+  string.match(ask('INFO', 'replication'), 'master_replid:(%w+)') or '',
+  string.match(cluster, 'cluster_current_epoch:(%d+)') or '',
+  string.match(cluster, 'cluster_size:(%d+)') or ''
 }`,
 )

@@ -32,7 +32,7 @@ export class BulkDeletion {
   readonly #sessions: Sessions
   readonly #coordinator: Coordinator
   readonly #batchSize: number
-  readonly #space: string
+  readonly #start: string
 
   constructor(parts: {
     query: SessionQuery
@@ -40,12 +40,12 @@ export class BulkDeletion {
     coordinator: Coordinator
     isCluster: boolean
     /** What every key of a session starts with. */
-    space: string
+    start: string
   }) {
     this.#query = parts.query
     this.#sessions = parts.sessions
     this.#coordinator = parts.coordinator
-    this.#space = parts.space
+    this.#start = parts.start
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
     this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
@@ -62,7 +62,7 @@ export class BulkDeletion {
   /** Every session. Caches are emptied before, so that none answers meanwhile, and after, also if it ended half-way. */
   async all(): Promise<BulkResult> {
     const query = this.#query
-    if (this.#space === '') {
+    if (this.#start === '') {
       throw new OptionError(
         'prefix: got an empty one, allowed for clear is one that tells sessions from other keys; use bulkDelete with a predicate',
       )
@@ -86,19 +86,18 @@ export class BulkDeletion {
   ): Promise<BulkResult> {
     const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
     let failure: unknown
-    if (signal?.aborted) return { ...result, aborted: true }
     try {
       for await (const { scanned, ids } of batches()) {
+        if (signal?.aborted) {
+          result.aborted = true
+          break
+        }
         result.scanned += scanned
         result.matched += ids.length
         const settled = await Promise.allSettled(this.#chunks(ids).map(chunk => this.#destroy(chunk, result)))
         failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
         const { matched, deleted } = result
         onProgress?.({ scanned: result.scanned, matched, deleted })
-        if (signal?.aborted) {
-          result.aborted = true
-          break
-        }
       }
     } catch (error) {
       failure ??= error
@@ -115,7 +114,7 @@ export class BulkDeletion {
 
   async #destroy(ids: string[], result: BulkResult): Promise<void> {
     try {
-      await this.#sessions.destroy(ids)
+      await this.#sessions.destroyAll(ids)
       result.deleted += ids.length
     } catch (error) {
       result.failed += ids.length

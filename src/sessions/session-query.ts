@@ -80,10 +80,9 @@ export class SessionQuery {
   }
 
   async *#scan(): AsyncGenerator<{ primary: RedisPrimary; keys: ScannedKey[] }> {
-    const primaries = this.#port.primaries()
-    // A client that has not connected yet knows no primaries of a Redis Cluster; a command makes it look.
-    if (primaries.length === 0) await this.#port.ping()
-    for (const primary of primaries.length > 0 ? primaries : this.#port.primaries()) {
+    // A primary that is missed here would be missed without a word.
+    await this.#port.lookForPrimaries()
+    for (const primary of this.#port.primaries()) {
       let cursor = '0'
       do {
         const step = await primary.scan(cursor, this.#keyspace.pattern, KEYS_SCANNED)

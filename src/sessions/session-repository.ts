@@ -112,13 +112,13 @@ export class SessionRepository {
     ids: readonly string[],
     destroyId: string,
     announcement: Announcement,
-  ): Promise<{ tombstone: string; existed: number; failure: string }> {
+  ): Promise<{ tombstone: string; failure: string }> {
     const keys = ids.flatMap(id => this.#keys(id))
     const { channel, message } = announcement
     const reply = await this.#port.run(destroyScript, keys, [channel, message, destroyId, this.#tombstoneTtl])
     this.#count(announcement)
-    const [tombstone, existed, failure] = reply as [string, Count, string]
-    return { tombstone, existed: Number(existed), failure }
+    const [tombstone, failure] = reply as [string, string]
+    return { tombstone, failure }
   }
 
   #count({ channel }: Announcement): void {

@@ -1,16 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
-import { RefusedError, SessionError, StoreError } from '../base/errors.js'
+import { elapsed, type Moment, momentOf } from '../base/clock.js'
+import { SessionError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
-import type { Emit } from '../base/store-events.js'
-import type { Bus } from '../bus/bus.js'
-import type { Entry, Expiry, LocalCache } from '../cache/local-cache.js'
+import type { Entry, Expiry } from '../cache/local-cache.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, decode, encode, sameMaxAge, setExpiry } from '../codec/record.js'
-import type { Stats } from '../observe/stats.js'
-import type { RedisPort } from '../redis/redis-port.js'
 import { ReadsUnderWay } from './reads-under-way.js'
-import { type SessionRepository, type StoredSession, tombstoneTime } from './session-repository.js'
+import type { StoredSession } from './session-repository.js'
+import { SessionWriter, type SessionWriterOptions } from './session-writer.js'
 import { type Sighting, unseen } from './sighting.js'
 
 export interface Found {
@@ -27,16 +23,11 @@ export interface Life {
   endsAt?: number
   /** The app left the end of its life as it was told. */
   unmoved?: boolean
+  /** Write it also if it has not changed. */
+  always?: boolean
 }
 
-export interface SessionsOptions {
-  repository: SessionRepository
-  port: RedisPort
-  cache: LocalCache | undefined
-  bus: Bus
-  clock: Clock
-  stats: Stats
-  emit: Emit
+export interface SessionsOptions extends SessionWriterOptions {
   space: string
   touchEvery: number
   maxStaleness: number
@@ -47,9 +38,11 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions
   readonly #reads: ReadsUnderWay | undefined
+  readonly #writer: SessionWriter
 
   constructor(options: SessionsOptions) {
     this.#options = options
+    this.#writer = new SessionWriter(options)
     const { cache, clock, maxStaleness, stats } = options
     if (cache) this.#reads = new ReadsUnderWay(cache, clock, maxStaleness, stats)
   }
@@ -82,14 +75,15 @@ export class Sessions {
    * date. Rejects with RefusedError if the session was destroyed and the sighting does not show it.
    */
   async save(id: string, session: object, life: Life, sighting: Sighting): Promise<void> {
-    if (sighting.snapshot && this.#unchanged(sighting.snapshot.data, session, life)) {
+    if (sighting.snapshot && !life.always && this.#unchanged(sighting.snapshot.data, session, life)) {
       if (life.unmoved) return
       // A session that Redis no longer has is written: it may have expired, and if it was destroyed the script knows.
       if ((await this.touch(id, life.ttl, sighting.expiry)) !== false) return
     }
     const text = encode(session)
     this.#checkSize(text)
-    await this.#write(id, text, life, sighting)
+    const { ttl, endsAt, unmoved = false } = life
+    await this.#writer.write(sighting, text, { px: this.#px(ttl), endsAt, keepEnd: unmoved })
   }
 
   /**
@@ -110,21 +104,14 @@ export class Sessions {
     return this.#move(id, px, expiry)
   }
 
-  /** Removes sessions everywhere. The answer is the tombstone that was left and how many there were. */
-  async destroy(ids: readonly string[]): Promise<{ tombstone: string; existed: number }> {
-    const { repository, cache, bus } = this.#options
-    const tickets = cache ? ids.map(id => cache.beginWrite(id)) : []
-    try {
-      const announcement = bus.announce({ type: 'SessionDeleted', ids: [...ids] })
-      const { failure, ...destroyed } = await repository.destroy(ids, randomUUID(), announcement)
-      if (failure !== '') this.#reportNoTombstone(failure)
-      return destroyed
-    } catch (error) {
-      this.#doubt(error)
-      throw error
-    } finally {
-      for (const ticket of tickets) cache?.endWrite(ticket)
-    }
+  /** Removes a session everywhere. The answer is the tombstone that was left. */
+  destroy(id: string): Promise<string> {
+    return this.#writer.destroy(id)
+  }
+
+  /** Removes many sessions in one step; on Redis Cluster there may be one only. */
+  destroyAll(ids: readonly string[]): Promise<void> {
+    return this.#writer.destroyAll(ids)
   }
 
   /** How far an expiry may be from where it should be before it is moved. */
@@ -138,63 +125,6 @@ export class Sessions {
     this.#options.emit('unreadable', { id, reason })
   }
 
-  async #write(id: string, text: string, life: Life, sighting: Sighting): Promise<void> {
-    const { repository, cache, bus, port, stats, clock } = this.#options
-    const ticket = cache?.beginWrite(id)
-    let entry: Entry | undefined
-    try {
-      const { creation } = sighting
-      if (creation) creation.firstAttempt ??= momentOf(clock)
-      const send = (tombstone: string) =>
-        repository.save({
-          id,
-          text,
-          px: this.#px(life.ttl),
-          keepEnd: life.unmoved ?? false,
-          announcement: bus.announce({ type: 'SessionInvalidated', ids: [id] }),
-          tombstone,
-          existedAt: sighting.existed ? sighting.seenAt : undefined,
-        })
-      const losses = port.losses
-      let reply = await send(sighting.tombstone)
-      if (reply.outcome === 'destroyed' && this.#precedes(reply, sighting, losses)) {
-        reply = await send(reply.tombstone)
-      }
-      if (reply.outcome !== 'saved') {
-        stats.refusedSaves++
-        throw new RefusedError(reply.outcome)
-      }
-      const { expiry, seenAt, tombstone } = reply
-      const snapshot = new Snapshot(text, decode)
-      entry = { snapshot, expiry, readAt: expiry.since, seenAt, tombstone }
-      sighting.existed = true
-      sighting.tombstone = tombstone
-      sighting.seenAt = seenAt
-      sighting.snapshot = snapshot
-      sighting.expiry = expiry
-      sighting.expiresAt = life.endsAt
-      sighting.creation = undefined
-    } catch (error) {
-      if (this.#doubt(error) && sighting.creation) sighting.creation.doubtful = true
-      throw error
-    } finally {
-      if (ticket) cache?.endWrite(ticket, entry)
-    }
-  }
-
-  /**
-   * Whether the tombstone that a creation ran into is older than the creation: it then belongs to an earlier session of
-   * the same id. It is, if the creation was sent only once, for then that was refused and nothing of it was there to be
-   * destroyed. Otherwise its age must tell: longer than the creation has been trying.
-   */
-  #precedes(reply: { tombstone: string; seenAt: number }, sighting: Sighting, losses: number): boolean {
-    const { creation } = sighting
-    if (!creation?.firstAttempt) return false
-    if (!creation.doubtful && this.#options.port.losses === losses) return true
-    const trying = elapsed(creation.firstAttempt, momentOf(this.#options.clock))
-    return reply.seenAt - tombstoneTime(reply.tombstone) > trying + 1
-  }
-
   async #move(id: string, px: number, expiry: Expiry | undefined): Promise<boolean> {
     const { repository, cache, clock, bus } = this.#options
     const target = { since: momentOf(clock), ms: px }
@@ -204,16 +134,13 @@ export class Sessions {
       if (!moved) cache?.evict(id)
       else if (expiry) Object.assign(expiry, target)
       return moved
+    } catch (error) {
+      // It may have been executed, or may yet be: when the session ends is unknown.
+      cache?.evict(id)
+      throw error
     } finally {
       if (expiry?.moving === target) expiry.moving = undefined
     }
-  }
-
-  /** A write that may have been executed, or may yet be, makes everything uncertain that this node says of its own. */
-  #doubt(error: unknown): boolean {
-    const unknown = !(error instanceof StoreError) || error.outcomeUnknown
-    if (unknown) this.#options.bus.doubt()
-    return unknown
   }
 
   #readable(id: string, stored: StoredSession): StoredSession & { entry?: Entry } {
@@ -230,11 +157,6 @@ export class Sessions {
       this.reportUnreadable(id, 'the value is not a JSON object')
       return stored
     }
-  }
-
-  #reportNoTombstone(failure: string): void {
-    const message = `A session was destroyed but no tombstone could be written, so a late save may bring it back: ${failure}`
-    this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
   }
 
   #found(id: string, entry: Entry, origin: 'memory' | 'redis'): Found {

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { RefusedError } from '../../src/index.js'
 import { type Data, hold, openStore, readyStore } from '../store/open-store.js'
+import { freePort } from '../support/free-port.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
-import { realRedis } from '../support/redis-server.js'
+import { realRedis, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import { type Client, storeContract } from './contract.js'
 import { cluster5 } from './old-ioredis.js'
@@ -134,5 +135,52 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
     }
     await Promise.all(Array.from({ length: 12 }, (_, number) => writer?.destroy(`id-${number}`)))
     for (const reader of readers) await until(() => reader.coordinator.localCache.size === 0)
+  })
+
+  it('notices a primary that its client has not heard of, and misses none of its sessions', async () => {
+    const own = await startRedisCluster({ primaries: 3 })
+    const bus = await freePort()
+    const cluster = [
+      '--cluster-enabled',
+      'yes',
+      '--cluster-config-file',
+      'nodes.conf',
+      '--cluster-port',
+      String(bus),
+    ]
+    const fourth = await startRedis({ args: [...cluster, '--cluster-announce-ip', '127.0.0.1'] })
+    const [first] = own.nodes
+    if (!first) throw new Error('there are three nodes')
+    await first.client().call('CLUSTER', 'MEET', fourth.host, fourth.port, bus)
+    const servers = [...own.nodes, fourth]
+    await until(async () => {
+      const known = await Promise.all(servers.map(async node => node.client().cluster('INFO')))
+      return known.every(info => info.includes('cluster_known_nodes:4') && info.includes('cluster_state:ok'))
+    })
+    const store = await readyStore({ redis: own.client() })
+    // A session in a slot of the first node, which then moves to the fourth.
+    const slotOf = async (id: string) => Number(await first.client().cluster('KEYSLOT', `sess:${id}`))
+    let id = 'session-0'
+    for (let number = 1; (await slotOf(id)) >= 5_000; number++) id = `session-${number}`
+    await store.set(id, { user: 'ada' })
+    const slot = await slotOf(id)
+    const [from, to] = await Promise.all(
+      [first, fourth].map(async node => String(await node.client().cluster('MYID'))),
+    )
+    if (!from || !to) throw new Error('every node has an id')
+    await fourth.client().call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from)
+    await first.client().call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to)
+    await first.client().call('MIGRATE', fourth.host, fourth.port, `sess:${id}`, 0, 5_000)
+    for (const node of [fourth, ...own.nodes])
+      await node.client().call('CLUSTER', 'SETSLOT', slot, 'NODE', to)
+
+    expect(await store.size()).toBe(1)
+    await until(async () => (await fourth.client().pubsub('NUMSUB', 'crs:bus:0:sess:'))[1] === 1)
+    await until(() => store.healthy())
+    expect((await store.get(id))?.user).toBe('ada')
+    expect(await store.bulkDelete(() => true)).toMatchObject({ deleted: 1, failed: 0 })
+    expect(await fourth.client().exists(`sess:${id}`)).toBe(0)
+    await fourth.stop()
+    await own.stop()
   })
 })

@@ -113,7 +113,8 @@ export function storeContract(kind: string, deployment: () => Deployment): void 
       await a.set('one', { user: 'ada' })
       await b.get('one')
       const { sent } = b.cacheStats().messages
-      await b.set('one', (await b.get('one')) as Data)
+      const koa = { ctx: {}, changed: false, rolling: true }
+      await b.set('one', (await b.get('one', undefined, koa)) as Data, 86_400_000, koa)
       expect(b.cacheStats().messages.sent).toBe(sent)
     })
 

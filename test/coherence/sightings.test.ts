@@ -112,6 +112,32 @@ describe('a save is refused', () => {
   })
 })
 
+describe('the writes of one session on one node', () => {
+  it('are executed in the order of the calls, though the server does not know a script (guards: the order of writes)', async () => {
+    const sighting = sightingOfNew('s', 'sess:')
+    const saved = withLostScript(() => a.save('s', { user: 1 }, sighting, DAY))
+    const destroyed = a.destroy('s')
+    await Promise.all([saved, destroyed])
+    expect(redis.get('sess:s')).toBeUndefined()
+
+    const first = withLostScript(() => a.save('t', { v: 1 }))
+    const second = a.save('t', { v: 2 })
+    await Promise.all([first, second])
+    expect(redis.get('sess:t')).toBe('{"v":2}')
+  })
+})
+
+/** What the write sends first is not known to the server; it is sent once more, behind everything sent meanwhile. */
+function withLostScript<T>(write: () => Promise<T>): Promise<T> {
+  const run = a.port.run.bind(a.port)
+  a.port.run = async (script, keys, args) => {
+    a.port.run = run
+    await a.port.ping()
+    return run(script, keys, args)
+  }
+  return write()
+}
+
 describe('a save is not refused', () => {
   it('that creates a session under the id of a destroyed one', async () => {
     await login()

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { lifeOfExpressSession, lifeOfKoaSession } from '../../src/contracts/lifetime.js'
+import { lifeByMaxAge, lifeByRecord } from '../../src/contracts/lifetime.js'
 import { sightingOfNew } from '../../src/sessions/sighting.js'
 
 const NOW = 1_800_000_000_000
@@ -7,8 +7,7 @@ const DAY = 86_400_000
 const sighting = (expiresAt: number) => ({ ...sightingOfNew('s', ''), expiresAt })
 
 describe('how long a session of express-session lives', () => {
-  const life = (session: object, ttl: number | (() => number) = DAY) =>
-    lifeOfExpressSession(session, ttl, NOW).ttl
+  const life = (session: object, ttl: number | (() => number) = DAY) => lifeByRecord(session, ttl, NOW).ttl
 
   it.each<[what: string, session: object, ttl: number]>([
     ['what its cookie says, as a date', { cookie: { expires: new Date(NOW + 5_000) } }, 5_000],
@@ -16,6 +15,12 @@ describe('how long a session of express-session lives', () => {
     ['the default, if it ends with the browser', { cookie: { expires: null } }, DAY],
     ['the default, as older versions put it', { cookie: { expires: false } }, DAY],
     ['the default, if it has no cookie', {}, DAY],
+    [
+      'what a record of koa-session says, if the app itself saves it',
+      { _expire: NOW + 5_000, _maxAge: DAY },
+      5_000,
+    ],
+    ['no longer than a date can say', { cookie: { expires: new Date(8.64e15) } }, 1e14],
     ['no longer, if the app let it end', { cookie: { expires: new Date(NOW - 1) } }, -1],
   ])('%s', (_what, session, ttl) => {
     expect(life(session)).toBe(ttl)
@@ -27,7 +32,7 @@ describe('how long a session of express-session lives', () => {
 
   it('as before, if the app did not touch its end', () => {
     const session = { cookie: { expires: new Date(NOW + 5_000), originalMaxAge: 60_000 } }
-    expect(lifeOfExpressSession(session, DAY, NOW, sighting(NOW + 5_000))).toMatchObject({
+    expect(lifeByRecord(session, DAY, NOW, sighting(NOW + 5_000))).toMatchObject({
       ttl: 5_000,
       unmoved: true,
     })
@@ -35,7 +40,7 @@ describe('how long a session of express-session lives', () => {
 
   it('anew, if it ended while its request ran', () => {
     const session = { cookie: { expires: new Date(NOW - 5), originalMaxAge: 60_000 } }
-    expect(lifeOfExpressSession(session, DAY, NOW, sighting(NOW - 5))).toEqual({ ttl: 60_000 })
+    expect(lifeByRecord(session, DAY, NOW, sighting(NOW - 5))).toEqual({ ttl: 60_000 })
   })
 
   it.each([Number.NaN, Number.POSITIVE_INFINITY, '5', undefined])('not %s: one readable error', ttl => {
@@ -45,7 +50,7 @@ describe('how long a session of express-session lives', () => {
   })
 
   it('not until a date that is none', () => {
-    expect(() => life({ cookie: { expires: 'tomorrow' } })).toThrow(/cookie\.expires .*NaN/)
+    expect(() => life({ cookie: { expires: 'tomorrow' } })).toThrow(/cookie\.expires.*NaN/)
   })
 })
 
@@ -56,15 +61,16 @@ describe('how long a session of koa-session lives', () => {
     [undefined, DAY],
     [Number.NaN, DAY],
     [0, 0],
+    [1e300, 1e14],
   ])('with maxAge %s: %s', (maxAge, ttl) => {
-    expect(lifeOfKoaSession({}, maxAge, DAY)).toEqual({ ttl })
+    expect(lifeByMaxAge({}, maxAge, DAY)).toEqual({ ttl })
   })
 
   it('what its record says, without the ten seconds that koa-session adds for the store', () => {
-    expect(lifeOfKoaSession({ _maxAge: 60_000 }, 70_000, DAY)).toEqual({ ttl: 60_000 })
+    expect(lifeByMaxAge({ _maxAge: 60_000 }, 70_000, DAY)).toEqual({ ttl: 60_000 })
   })
 
   it('what the ttl function says', () => {
-    expect(lifeOfKoaSession({}, 5, () => 700)).toEqual({ ttl: 700 })
+    expect(lifeByMaxAge({}, 5, () => 700)).toEqual({ ttl: 700 })
   })
 })

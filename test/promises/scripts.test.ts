@@ -32,7 +32,7 @@ function run(script: Script, keys: string[], ...args: (string | number)[]): Prom
 
 const save = (value: string, { tombstone = '', existedAt = '' as number | '', ttl = TTL } = {}) =>
   run(saveScript, KEYS, value, 60_000, '', '', tombstone, existedAt, ttl) as Promise<[string, string, number]>
-const destroy = (id: string) => run(destroyScript, KEYS, '', '', id, TTL) as Promise<[string, number]>
+const destroy = (id: string) => run(destroyScript, KEYS, '', '', id, TTL) as Promise<[string, string]>
 const load = () => run(loadScript, KEYS) as Promise<[string | null, number, string, number, number]>
 
 describe('the scripts, as Redis executes them', () => {
@@ -48,8 +48,7 @@ describe('the scripts, as Redis executes them', () => {
 
   it('leave a tombstone that refuses saves which do not name it (guards: the tombstone)', async () => {
     await save('one')
-    const [tombstone, existed] = await destroy('d1')
-    expect(existed).toBe(1)
+    const [tombstone] = await destroy('d1')
     expect(tombstone).toMatch(/^1:\d{13}:d1$/)
     expect((await load()).slice(0, 3)).toEqual([null, -2, tombstone])
     expect(await redis.pttl(KEYS[1] as string)).toBeGreaterThan(TTL - 1_000)
@@ -101,18 +100,31 @@ describe('the scripts, as Redis executes them', () => {
     expect(heard).toEqual(['shorter', 'from no end'])
   })
 
+  it('keep the tombstone for as long as the session lives that was made over it (guards: a request of the one before)', async () => {
+    await save('one')
+    const [tombstone] = (await run(destroyScript, KEYS, '', '', 'd1', 1_000)) as [string]
+    await save('two', { tombstone })
+    expect(await redis.pttl(KEYS[1] as string)).toBeGreaterThan(59_000)
+    expect((await save('one again'))[0]).toBe('destroyed')
+  })
+
+  it('say why no tombstone could be written', async () => {
+    const reply = (await run(destroyScript, KEYS, '', '', 'd1', '1.5')) as [string, string]
+    expect(reply[1]).toMatch(/not an integer/)
+  })
+
   it('do nothing when a destroy is sent again (guards: a resent destroy)', async () => {
     await save('one')
     const [tombstone] = await destroy('d1')
     await save('two', { tombstone })
-    expect(await destroy('d1')).toEqual([tombstone, 0, ''])
+    expect(await destroy('d1')).toEqual([tombstone, ''])
     expect(await redis.get(KEYS[0] as string)).toBe('two')
   })
 
   it('destroy many sessions in one step, each with its tombstone', async () => {
     const keys = ['sess:a', 'crs:tombstone:{sess:a}', 'sess:b', 'crs:tombstone:{sess:b}']
     await redis.set('sess:a', '{}')
-    expect(((await run(destroyScript, keys, '', '', 'd', TTL)) as [string, number])[1]).toBe(1)
+    expect(((await run(destroyScript, keys, '', '', 'd', TTL)) as [string, string])[1]).toBe('')
     expect(await redis.exists(...keys)).toBe(2)
   })
 
@@ -123,15 +135,14 @@ describe('the scripts, as Redis executes them', () => {
   })
 
   it('echo a nonce and say which server that is', async () => {
-    const [runId, replication, epoch] = (await run(
-      probeScript,
-      ['crs:probe:{0}'],
-      'channel',
-      'nonce',
-    )) as string[]
+    const errors = async () => /errorstat_ERR:count=(\d+)/.exec(await redis.info('errorstats'))?.[1]
+    const before = await errors()
+    const reply = (await run(probeScript, ['crs:probe:{0}'], 'channel', 'nonce', '')) as string[]
+    const [runId, replication, epoch, size] = reply
     expect(runId).toMatch(/^[0-9a-f]{40}$/)
     expect(replication).toMatch(/^[0-9a-f]{40}$/)
-    expect(epoch).toBe('')
+    expect([epoch, size]).toEqual(['', ''])
+    expect(await errors()).toBe(before)
     expect(await redis.dbsize()).toBe(0)
   })
 })
@@ -159,11 +170,11 @@ describe.skipIf(!realRedis())('the scripts, where Redis does not let them', () =
     const { used } = { used: Number(/used_memory:(\d+)/.exec(await client.info('memory'))?.[1]) }
     await client.config('SET', 'maxmemory', String(Math.floor(used / 2)))
     await expect(client.set('other', 'x')).rejects.toThrow(/OOM/)
-    const [tombstone, existed] = (await client.eval(destroyScript.lua, 2, ...KEYS, '', '', 'd', TTL)) as [
+    const [tombstone, failure] = (await client.eval(destroyScript.lua, 2, ...KEYS, '', '', 'd', TTL)) as [
       string,
-      number,
+      string,
     ]
-    expect(existed).toBe(1)
+    expect(failure).toBe('')
     expect(await client.get(KEYS[0] as string)).toBeNull()
     expect(await client.get(KEYS[1] as string)).toBe(tombstone)
     await full.stop()

@@ -54,7 +54,7 @@ export class SimulatedNode {
   }
 
   destroy(id: string): Promise<unknown> {
-    return this.parts.sessions.destroy([id])
+    return this.parts.sessions.destroy(id)
   }
 
   touch(id: string, ttl = 60_000): Promise<boolean> | undefined {

@@ -85,7 +85,7 @@ export class SimulatedRedis {
     switch (script.name) {
       case 'probe':
         this.publish(arg[0] as string, arg[1] as string)
-        return [this.runId, 'history', '']
+        return [this.runId, 'history', '', '']
       case 'load':
         return [this.get(session) ?? null, this.pttl(session), this.get(tombstoneKey) ?? '', now, 0]
       case 'save': {
@@ -98,6 +98,7 @@ export class SimulatedRedis {
         const left = this.pttl(session)
         const life = keepEnd === '1' && left > 0 ? left : Number(px)
         set(session, value, life)
+        if (tombstone !== '' && this.pttl(tombstoneKey) < life) set(tombstoneKey, tombstone, life)
         return ['saved', tombstone, now, life]
       }
       case 'touch': {
@@ -113,18 +114,16 @@ export class SimulatedRedis {
         const [channel = '', message = '', id = '', tombstoneTtl] = arg
         if (channel) this.publish(channel, message)
         let written = `1:${now}:${id}`
-        let existed = 0
         for (let index = 0; index < keys.length; index += 2) {
           const tombstone = this.get(keys[index + 1] as string)
           if (tombstone?.endsWith(id)) {
             written = tombstone
             continue
           }
-          if (this.get(keys[index] as string) !== undefined) existed++
           this.data.delete(keys[index] as string)
           set(keys[index + 1] as string, written, Number(tombstoneTtl))
         }
-        return [written, existed, '']
+        return [written, '']
       }
       default:
         throw new Error(`The simulation has no script ${script.name}`)
@@ -157,6 +156,7 @@ export class SimulatedPort implements RedisPort {
   readonly clientPrefix = ''
   readonly database = 0
   readonly isCluster = false
+  readonly servers = 'simulated'
   readonly connected = true
   losses = 0
   readonly #redis: SimulatedRedis
@@ -182,6 +182,8 @@ export class SimulatedPort implements RedisPort {
   ping(): Promise<void> {
     return this.#trip('ping', () => {})
   }
+
+  async lookForPrimaries(): Promise<void> {}
 
   primaries(): RedisPrimary[] {
     const primary: RedisPrimary = {

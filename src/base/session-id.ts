@@ -1,4 +1,4 @@
-import { SessionError } from '../base/errors.js'
+import { SessionError } from './errors.js'
 
 const LONGEST_ID = 32 * 1024
 
