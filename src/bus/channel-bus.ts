@@ -169,6 +169,7 @@ export class ChannelBus implements Bus {
     line.open()
   }
 
+  /** A client learns of a new primary only from a redirect; the servers know of it sooner. */
   #compare(count: number): void {
     const { port, logger } = this.#options
     this.#unknownPrimaries = count !== port.primaries().length

@@ -135,8 +135,9 @@ export class Sessions {
       else if (expiry) Object.assign(expiry, target)
       return moved
     } catch (error) {
-      // It may have been executed, or may yet be: when the session ends is unknown.
+      // It may have been executed, or may yet be: when the session ends is unknown, and its message must not be ignored.
       cache?.evict(id)
+      bus.doubt()
       throw error
     } finally {
       if (expiry?.moving === target) expiry.moving = undefined
