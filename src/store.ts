@@ -275,7 +275,10 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
   }
 }
 
+const EXPRESS: Caller = { kind: 'express' }
+const APP: Caller = { kind: 'app' }
+
 function callerOf(callback: unknown, data?: koa.KoaData, maxAge?: unknown): Caller {
-  if (callback) return { kind: 'express' }
-  return data ? { kind: 'koa', ctx: data.ctx, maxAge } : { kind: 'app' }
+  if (callback) return EXPRESS
+  return data ? { kind: 'koa', ctx: data.ctx, maxAge } : APP
 }
