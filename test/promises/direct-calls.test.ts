@@ -37,6 +37,16 @@ describe('what the app itself saves', () => {
     await other.stop()
   })
 
+  it('as a framework saves it, goes to another Redis too, unchanged or not (guards: a sighting names its servers)', async () => {
+    await store.set('s', { v: 1 })
+    const other = await startRedis()
+    const elsewhere = openStore(other.client())
+    const session = (await store.get('s')) as never
+    await new Promise<unknown>(resolve => elsewhere.set('s', session, resolve))
+    expect(await other.client().get('sess:s')).toBe('{"v":1}')
+    await other.stop()
+  })
+
   it('is refused if it was destroyed, also if it has not changed', async () => {
     await store.set('s', { v: 1 })
     const session = (await store.get('s')) as TestSession
