@@ -5,7 +5,7 @@ export default defineConfig({
     environment: 'node',
     globalSetup: 'test/support/global-setup.ts',
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/consumers/**', 'test/package/fixtures/**'],
+    exclude: [...configDefaults.exclude, 'test/package/fixtures/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 20_000,

@@ -1,12 +1,19 @@
 import type { Assembly } from './assembly.js'
 import { momentOf } from './base/clock.js'
-import { StoreError } from './base/errors.js'
+import { ClosedError, StoreError } from './base/errors.js'
 import type { SessionContract } from './contracts/session-contract.js'
 import { type Health, healthOf } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
 
 const READY_WITHIN = 10_000
 const LOOK_EVERY = 10
+const ENDED: Health = {
+  status: 'down',
+  reasons: ['The store was shut down'],
+  redis: { reachable: false, roundTrip: null },
+  channel: null,
+  nodeId: undefined,
+}
 
 /** Whether a store works, and its end. */
 export class Lifecycle {
@@ -26,12 +33,10 @@ export class Lifecycle {
     // A client that connects lazily does so for its first command.
     await this.#parts.port.ping().catch(() => {})
     while (!this.healthy()) {
-      if (this.#ended || clock.monotonic() > deadline) {
+      if (this.#ended !== undefined) throw new ClosedError()
+      if (clock.monotonic() > deadline) {
         const { reasons } = await this.health()
-        throw new StoreError(
-          'ERR_NOT_READY',
-          `The store is not ready: ${reasons.join('; ') || 'it was shut down'}`,
-        )
+        throw new StoreError('ERR_NOT_READY', `The store is not ready: ${reasons.join('; ')}`)
       }
       if (!this.#parts.listening) await this.#parts.port.ping().catch(() => {})
       await new Promise<void>(resolve => void clock.after(LOOK_EVERY, resolve))
@@ -47,6 +52,7 @@ export class Lifecycle {
 
   /** Asks Redis, and says what is wrong. */
   async health(): Promise<Health> {
+    if (this.#ended !== undefined) return ENDED
     const { port, listening, config, coordinator } = this.#parts
     const before = config.clock.monotonic()
     const failure = await port.ping().then(

@@ -28,7 +28,7 @@ const ELSEWHERE: Record<string, string> = {
   keyprefix: 'prefix',
   timeout: 'ttl (in milliseconds)',
   maxage: 'ttl (in milliseconds)',
-  disabletouch: 'touchEvery',
+  disabletouch: 'touchEvery (in milliseconds; touches are few anyway)',
   nodeid: 'cluster.nodeId',
   channel: 'cluster.channel',
   localcacheenabled: 'cache (false switches it off)',
@@ -38,6 +38,11 @@ const ELSEWHERE: Record<string, string> = {
   max: 'cache.maxEntries',
   enabled: 'cluster: false or cache: false to switch it off',
 }
+
+/** What belongs to the client. */
+const OF_THE_CLIENT = ['host', 'port', 'db', 'password', 'username', 'sentinels', 'name', 'tls']
+/** What other stores have and this one has not. */
+const NOWHERE = ['serializer', 'disablettl', 'scancount']
 
 /** Refuses unknown options: one that is silently ignored is a setting somebody relies on. */
 export function checkNames(options: object): void {
@@ -53,6 +58,14 @@ function check(group: string, options: object): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue
     const place = group === '' ? name : `${group}.${name}`
+    const plain = name.toLowerCase()
+    if (group === '' && OF_THE_CLIENT.includes(plain)) {
+      throw new OptionError(
+        `${place}: give it to the client, and that to the store: { redis: new Redis({ ${name} }) }`,
+      )
+    }
+    if (group === '' && NOWHERE.includes(plain))
+      throw new OptionError(`${place}: this store has nothing like it`)
     const suggestion = suggest(name, group, known)
     throw new OptionError(
       suggestion

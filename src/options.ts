@@ -81,14 +81,18 @@ export interface Config {
   readonly clock: Clock
 }
 
-/** Lifetimes that people write in seconds, as other stores have it. */
-const SECONDS = new Set([3_600, 43_200, 86_400, 604_800, 1_209_600, 2_592_000])
+/** A lifetime of whole minutes in seconds, as other stores have it, is no lifetime that anybody means in milliseconds. */
+const looksLikeSeconds = (ttl: unknown) =>
+  typeof ttl === 'number' && ttl >= 600 && ttl % 60 === 0 && ttl % 1_000 !== 0
 const MOST_ENTRIES = 10_000_000
 const MOST_BYTES = 512 * 1024 * 1024
 const LONGEST_DURATION = 10 * 365 * 86_400_000
 
 export function parseOptions<Session extends object>(options: StoreOptions<Session> = {}): Config {
   if (!isObject(options)) throw invalid('The options', options, 'an object')
+  if (typeof (options as { duplicate?: unknown }).duplicate === 'function') {
+    throw new OptionError('The options: got a Redis client, allowed is an object; pass { redis: client }')
+  }
   checkNames(options)
   const cache = options.cache === undefined ? {} : options.cache
   const cluster = options.cluster === undefined ? {} : options.cluster
@@ -178,7 +182,7 @@ function prefix(value: unknown): string {
 
 function lifetime(value: unknown): Config['ttl'] {
   if (typeof value === 'function') return value as Config['ttl']
-  if (SECONDS.has(value as number)) {
+  if (looksLikeSeconds(value)) {
     throw new OptionError(
       `ttl: ${value} looks like seconds, but ttl is in milliseconds here: write ${Number(value) * 1000} for ${value} s`,
     )

@@ -35,12 +35,11 @@ export class RedisError extends StoreError {
 
 /** Redis did not answer in time. */
 export class DeadlineError extends StoreError {
-  constructor(operation: string, deadline: number) {
-    super(
-      'ERR_DEADLINE',
-      `Redis did not answer ${operation} within ${deadline} ms; it may still execute it`,
-      { outcomeUnknown: true },
-    )
+  constructor(operation: string, deadline: number, trouble?: string) {
+    const why = trouble === undefined ? 'it may still execute it' : `the client cannot connect: ${trouble}`
+    super('ERR_DEADLINE', `Redis did not answer ${operation} within ${deadline} ms; ${why}`, {
+      outcomeUnknown: true,
+    })
   }
 }
 

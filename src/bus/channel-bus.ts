@@ -110,7 +110,7 @@ export class ChannelBus implements Bus {
   /** False where an ACL or a proxy hides which server answers; undefined before that is known. */
   get identified(): boolean | undefined {
     const known = [...this.#lines.values()].map(line => line.identified)
-    return known.includes(undefined) ? undefined : known.every(Boolean)
+    return known.length === 0 || known.includes(undefined) ? undefined : known.every(Boolean)
   }
 
   /** Keeps one line to every primary, and looks again at every interval: primaries come and go without a sound. */
@@ -136,7 +136,7 @@ export class ChannelBus implements Bus {
   }
 
   #add(primary: RedisPrimary): void {
-    const { port, clock, keyspace, maxStaleness, probeEvery } = this.#options
+    const { port, clock, keyspace, maxStaleness, probeEvery, logger } = this.#options
     const line = new Line(
       {
         port,
@@ -160,6 +160,7 @@ export class ChannelBus implements Bus {
           this.#miss(reason)
           this.#watchTrust()
         },
+        trouble: reason => logger.warn('the channel is not heard', { nodeId: this.nodeId, reason }),
         heard: () => this.#watchTrust(),
         primariesKnown: count => this.#compare(count),
       },

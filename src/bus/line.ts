@@ -26,6 +26,8 @@ export interface LineListener {
   hearing(): void
   /** From some moment on nothing was heard, and what was published meanwhile will never be. */
   deaf(reason: string): void
+  /** It cannot hear, and tries again; told once for each reason. */
+  trouble(reason: string): void
   /** A probe has counted. */
   heard(): void
   /** How many primaries the server knows of, if it says so. */
@@ -116,6 +118,7 @@ export class Line {
 
   #retry(reason: string): void {
     if (this.#stopped) return
+    if (this.trouble !== reason) this.#listener.trouble(reason)
     this.trouble = reason
     this.#cancelTimer()
     this.#cancelTimer = this.#options.clock.after(this.#retryIn, () => this.open())

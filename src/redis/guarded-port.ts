@@ -45,6 +45,10 @@ export class GuardedPort implements RedisPort {
     return this.#port.losses
   }
 
+  get trouble(): string | undefined {
+    return this.#port.trouble
+  }
+
   get connected(): boolean {
     return this.#port.connected
   }
@@ -125,7 +129,7 @@ export class GuardedPort implements RedisPort {
 
   #within<T>(ms: number, operation: string, answer: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(ms, () => reject(new DeadlineError(operation, ms)))
+      const cancel = this.#clock.after(ms, () => reject(new DeadlineError(operation, ms, this.#port.trouble)))
       answer.then(
         value => {
           cancel()

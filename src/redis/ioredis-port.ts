@@ -12,6 +12,7 @@ export class IoredisPort implements RedisPort {
   readonly isCluster: boolean
   readonly servers: string
   #losses = 0
+  #trouble: string | undefined
   #readOnlyScripts = true
   readonly #client: Redis | Cluster
   readonly #owned: boolean
@@ -27,13 +28,24 @@ export class IoredisPort implements RedisPort {
     this.database = this.isCluster ? 0 : ((this.#client as Redis).options.db ?? 0)
     this.servers = serversOf(this.#client)
     // Without a listener ioredis prints each connection error of a client that is ours.
-    if (this.#owned) this.#client.on('error', ignore)
+    if (this.#owned) {
+      this.#client.on('error', (error: Error) => {
+        this.#trouble = error.message
+      })
+      this.#client.on('ready', () => {
+        this.#trouble = undefined
+      })
+    }
     this.#client.on('close', this.#onLoss)
     this.#client.on('-node', this.#onLoss)
   }
 
   get losses(): number {
     return this.#losses
+  }
+
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
   get connected(): boolean {
@@ -125,5 +137,3 @@ function serversOf(client: Redis | Cluster): string {
 function isReply(error: unknown, pattern: RegExp): boolean {
   return error instanceof Error && pattern.test(error.message)
 }
-
-function ignore(): void {}

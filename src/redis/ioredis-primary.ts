@@ -32,7 +32,10 @@ export class IoredisPrimary implements RedisPrimary {
       sentinelRetryStrategy: () => null,
     })
     let confirmed = false
-    connection.on('error', ignore)
+    let trouble: Error | undefined
+    connection.on('error', (error: Error) => {
+      trouble = error
+    })
     connection.on('message', (channel: string, text: string) => listener.message(channel, text))
     connection.on('end', () => {
       if (confirmed) listener.closed()
@@ -54,7 +57,8 @@ export class IoredisPrimary implements RedisPrimary {
       }
     } catch (error) {
       connection.disconnect()
-      throw error
+      // ioredis itself says no more than that the connection is closed.
+      throw trouble ?? error
     }
   }
 
@@ -90,5 +94,3 @@ async function runIdOf(connection: Redis): Promise<string> {
     return ''
   }
 }
-
-function ignore(): void {}

@@ -13,6 +13,8 @@ export interface RedisPort {
    * to have been executed once only if this stood still between sending it and its answer.
    */
   readonly losses: number
+  /** Why it cannot connect, if the client has said so since it last could. */
+  readonly trouble: string | undefined
   /** Whether the client says it is connected. */
   readonly connected: boolean
 

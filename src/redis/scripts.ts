@@ -52,7 +52,7 @@ return {
  *         the session as it is if there is one
  * Output  { 'saved' | 'destroyed' | 'gone', tombstone or '', Redis' time in ms, the PX that was set }
  *
- * The message goes first: a user without rights on the channel is refused before anything is written. 'gone' answers a
+ * The message goes first and the session last: a user without one of the rights is refused before anything is written. 'gone' answers a
  * caller that saw the session so long ago that the tombstone of a destroy may have come and gone since; both times are
  * this server's, as is the clock that ends a tombstone, so no skew comes between them. A session that is made over a
  * tombstone keeps it for as long as it lives itself: the one before it under the same id must not come back over it.
@@ -73,10 +73,10 @@ if ARGV[8] == '1' then
   local left = redis.call('PTTL', KEYS[1])
   if left > 0 then px = left end
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', px))
 if tombstone ~= '' and redis.call('PTTL', KEYS[2]) < px then
   redis.call('PEXPIRE', KEYS[2], string.format('%.0f', px))
 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', px))
 return { 'saved', tombstone, now, px }`,
 )
 

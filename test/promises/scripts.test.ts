@@ -27,7 +27,8 @@ afterAll(() => server.stop())
 beforeEach(() => redis.flushall())
 
 function run(script: Script, keys: string[], ...args: (string | number)[]): Promise<unknown> {
-  return redis.eval(script.lua, keys.length, ...keys, ...args)
+  // The stand-in does not know the first line of a read-only script.
+  return redis.eval(realRedis() ? script.lua : script.plainLua, keys.length, ...keys, ...args)
 }
 
 const save = (value: string, { tombstone = '', existedAt = '' as number | '', ttl = TTL } = {}) =>
@@ -134,7 +135,7 @@ describe('the scripts, as Redis executes them', () => {
     expect(await redis.llen(KEYS[0] as string)).toBe(1)
   })
 
-  it('echo a nonce and say which server that is', async () => {
+  it.skipIf(!realRedis())('echo a nonce and say which server that is', async () => {
     const errors = async () => /errorstat_ERR:count=(\d+)/.exec(await redis.info('errorstats'))?.[1]
     const before = await errors()
     const reply = (await run(probeScript, ['crs:probe:{0}'], 'channel', 'nonce', '')) as string[]

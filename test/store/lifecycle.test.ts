@@ -73,12 +73,12 @@ describe('a new store', () => {
     expect(error.message).not.toContain('Redis does not answer')
   })
 
-  it('says why it is not ready: it was shut down', async () => {
+  it('is not ready ever, once it was shut down', async () => {
     const store = openStore({ redis: server.url })
     const ready = rejection(store.ready())
     await store.shutdown()
-    expect(await ready).toMatchObject({ code: 'ERR_NOT_READY' })
-    expect(await rejection(store.ready())).toMatchObject({ code: 'ERR_NOT_READY' })
+    expect(await ready).toMatchObject({ code: 'ERR_CLOSED' })
+    expect(await rejection(store.ready())).toMatchObject({ code: 'ERR_CLOSED' })
   })
 })
 

@@ -106,6 +106,22 @@ describe('an option that is out of range gives one sentence with its name, its v
   })
 })
 
+describe('what others would pass', () => {
+  it.each([
+    [{ ttl: 1_800 }, /ttl: 1800 looks like seconds/],
+    [{ ttl: 7_200 }, /write 7200000 for 7200 s/],
+    [{ host: 'localhost' }, /^host: give it to the client/],
+    [{ serializer: JSON }, /^serializer: this store has nothing like it/],
+  ])('(%j) is told apart', (options, message) => {
+    expect(() => new ClusteredRedisStore(options as never)).toThrow(message)
+  })
+
+  it('a client in place of the options is', () => {
+    const client = new Redis({ lazyConnect: true })
+    expect(() => new ClusteredRedisStore(client as never)).toThrow(/pass \{ redis: client \}/)
+  })
+})
+
 describe('an option that does not exist', () => {
   it.each([
     ['client', {}, 'redis'],
@@ -128,7 +144,7 @@ describe('an option that does not exist', () => {
     ['node_id', 'a', 'cluster.nodeId'],
     ['NodeId', 'a', 'cluster.nodeId'],
     ['maxSize', 5, 'cache.maxEntries'],
-    ['disableTouch', true, 'touchEvery'],
+    ['disableTouch', true, 'touchEvery (in milliseconds; touches are few anyway)'],
     ['touchevery', 5, 'touchEvery'],
     ['max_session_bytes', 5, 'maxSessionBytes'],
     ['tombstoneTTL', 5, 'tombstoneTtl'],

@@ -158,6 +158,7 @@ export class SimulatedPort implements RedisPort {
   readonly isCluster = false
   readonly servers = 'simulated'
   readonly connected = true
+  readonly trouble = undefined
   losses = 0
   readonly #redis: SimulatedRedis
   readonly #name: string
