@@ -38,7 +38,7 @@ export async function provideRedis(processes, url) {
  * @returns {Promise<string | undefined>}
  */
 async function whyNoAnswer(url) {
-  if (!/^(rediss?|unix):\/\//.test(url)) return 'a URL such as redis://127.0.0.1:6379 is needed'
+  if (!/^rediss?:\/\//.test(url)) return 'a URL such as redis://127.0.0.1:6379 is needed'
   /** @type {Redis | undefined} */
   let redis
   /** @type {Error | undefined} */

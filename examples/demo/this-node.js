@@ -77,10 +77,9 @@ export async function statsOf(store) {
 export function askNodes(cookie) {
   return Promise.all(
     nodes.map(async node => {
-      const [stats, me] = await Promise.all([
-        ask(node, '/api/stats'),
-        cookie === undefined ? undefined : ask(node, '/api/me', { cookie }),
-      ])
+      const me = cookie === undefined ? undefined : await ask(node, '/api/me', { cookie })
+      // After it, for asking is a read that counts.
+      const stats = await ask(node, '/api/stats')
       return { name: node.name, framework: node.framework, port: node.port, stats, me }
     }),
   )
