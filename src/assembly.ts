@@ -4,12 +4,17 @@ import { type Bus, noBus } from './bus/bus.js'
 import { ChannelBus } from './bus/channel-bus.js'
 import { Coordinator } from './bus/coordinator.js'
 import { LocalCache } from './cache/local-cache.js'
+import { Codec } from './codec/codec.js'
+import { Compression } from './codec/compression.js'
+import { KeyRing } from './codec/key-ring.js'
 import { Stats } from './observe/stats.js'
-import type { Config } from './options.js'
+import type { Config } from './options/parse-options.js'
 import { GuardedPort } from './redis/guarded-port.js'
 import { Keyspace } from './redis/keyspace.js'
 import type { RedisPort } from './redis/redis-port.js'
+import { SessionNames } from './redis/session-names.js'
 import { BulkDeletion } from './sessions/bulk-deletion.js'
+import { ReplicaConfirmation } from './sessions/replica-confirmation.js'
 import { SessionQuery } from './sessions/session-query.js'
 import { SessionRepository } from './sessions/session-repository.js'
 import { Sessions } from './sessions/sessions.js'
@@ -24,8 +29,6 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const { clock, cluster } = config
   const logger = unfailing(config.logger)
   const stats = new Stats()
-  const port = new GuardedPort(redis, config.deadline, clock)
-  const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
   const tell: Emit = (name, detail) => {
     try {
       emit(name, detail)
@@ -35,17 +38,27 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
       logger.error(`a listener of the event '${name}' threw`, { reason })
     }
   }
+  const port = new GuardedPort(redis, { ...config, stats, emit: tell })
+  const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
+  const names = new SessionNames(keyspace, config.hashIds)
   const channelBus =
     cluster && new ChannelBus({ port, keyspace, clock, logger, stats, emit: tell, ...cluster })
   const bus: Bus = channelBus || noBus
-  const cache = config.cache ? new LocalCache(config.cache, stats) : undefined
+  const { staleIfError } = config
+  const cache = config.cache ? new LocalCache({ ...config.cache, staleIfError }, stats) : undefined
   const nodeId = cluster ? cluster.nodeId : ''
-  const coordinator = new Coordinator({ nodeId, bus, cache, stats, emit: tell, logger })
-  const { tombstoneTtl, touchEvery, maxSessionBytes } = config
-  const repository = new SessionRepository({ port, keyspace, clock, stats, tombstoneTtl })
+  const coordinator = new Coordinator({ nodeId, bus, names, cache, stats, emit: tell, logger })
+  const { tombstoneTtl, touchEvery, maxSessionBytes, serializer, waitForReplicas } = config
+  const codec = codecOf(config, stats)
+  const repository = new SessionRepository({ port, names, codec, clock, stats, tombstoneTtl })
   const sessions = new Sessions({
     repository,
+    serializer,
     port,
+    names,
+    replicas: waitForReplicas
+      ? new ReplicaConfirmation({ port, keyspace, names, ...waitForReplicas })
+      : undefined,
     cache,
     bus,
     clock,
@@ -56,7 +69,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     maxSessionBytes,
     maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
   })
-  const query = new SessionQuery({ port, keyspace, clock, stats, emit: tell })
+  const query = new SessionQuery({ port, keyspace, names, repository, serializer, clock, stats, emit: tell })
   const bulk = new BulkDeletion({
     query,
     sessions,
@@ -72,6 +85,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     stats,
     port,
     keyspace,
+    names,
     listening,
     cache,
     coordinator,
@@ -80,6 +94,15 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     bulk,
     emit: tell,
   }
+}
+
+function codecOf({ compression, encryption, maxSessionBytes }: Config, stats: Stats): Codec {
+  return new Codec({
+    compression: compression ? new Compression(compression) : undefined,
+    encryption: encryption ? { ...encryption, keys: new KeyRing(encryption.keys) } : undefined,
+    maxSessionBytes,
+    stats,
+  })
 }
 
 /** What a logger throws must not end up in the middle of ours, nor can it be logged. */

@@ -1,19 +1,24 @@
 import type { SessionData } from 'express-session'
 import session from 'express-session'
 import { type Assembly, assemble } from './assembly.js'
+import { SessionHandle } from './base/session-handle.js'
+import { checkId } from './base/session-id.js'
 import type { StoreEvents } from './base/store-events.js'
 import type { Coordinator } from './bus/coordinator.js'
 import { type Callback, settle } from './contracts/callback.js'
+import { callerOf } from './contracts/caller.js'
 import * as express from './contracts/express.js'
 import * as koa from './contracts/koa.js'
-import { type Caller, SessionContract } from './contracts/session-contract.js'
+import { SessionContract, TOUCH_FAILED } from './contracts/session-contract.js'
 import { Lifecycle } from './lifecycle.js'
 import type { Health } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
-import { parseOptions, type StoreOptions } from './options.js'
+import { parseOptions } from './options/parse-options.js'
+import type { StoreOptions } from './options/store-options.js'
 import { IoredisPort } from './redis/ioredis-port.js'
+import type { IdHashing } from './redis/session-names.js'
 import type { BulkOptions, BulkResult } from './sessions/bulk-deletion.js'
-import { picks, type SessionView } from './sessions/session-query.js'
+import { type IdOf, picks, type SessionView } from './sessions/session-query.js'
 import type { Sighting } from './sessions/sighting.js'
 
 /** How long a koa-session lives: milliseconds, or until the browser closes. */
@@ -23,7 +28,8 @@ type Request = Parameters<InstanceType<typeof session.Store>['createSession']>[0
 type Generate = (req: Request) => void
 
 type Listener<E extends keyof StoreEvents> = (detail: StoreEvents[E]) => void
-type Predicate = (session: SessionView) => boolean
+type View<Session, Hashing extends IdHashing> = SessionView<Session, IdOf<Hashing>>
+type AnyPredicate = (session: SessionView) => boolean
 type AnyListener = (...args: never[]) => void
 
 /**
@@ -33,14 +39,17 @@ type AnyListener = (...args: never[]) => void
  * the `ctx` it passes, is spared what is no error of the request: a refused save or a failed touch is an event then. A
  * caller that awaits gets the rejection.
  */
-export class ClusteredRedisStore<Session extends object = SessionData> extends session.Store {
+export class ClusteredRedisStore<
+  Session extends object = SessionData,
+  Hashing extends IdHashing = false,
+> extends session.Store {
   // Not #private: a wrapper made by Proxy or Object.create has to be able to reach them through itself.
   private readonly parts: Assembly
   private readonly contract: SessionContract
   private readonly lifecycle: Lifecycle
   private generateSession: Generate | undefined
 
-  constructor(options: StoreOptions<Session> = {}) {
+  constructor(options: StoreOptions<Session, Hashing> = {}) {
     super()
     const config = parseOptions(options)
     this.parts = assemble(config, new IoredisPort(config.redis), (name, detail) => {
@@ -87,8 +96,12 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
   override destroy(sid: string, second?: Callback | koa.KoaData): Promise<void> | void {
     const callback = typeof second === 'function' ? second : undefined
     const caller = callerOf(callback, typeof second === 'object' ? second : undefined)
-    const destroyed = this.contract.destroy(sid, caller).then(() => {})
-    return settle(destroyed, callback)
+    return settle(this.contract.destroy(sid, caller), callback)
+  }
+
+  /** Destroys the session of a handle, as queries give it where ids are hashed. */
+  revoke(handle: SessionHandle): Promise<void> {
+    return this.contract.revoke(handle)
   }
 
   override touch(sid: string, session: Partial<Session>): Promise<void>
@@ -109,7 +122,7 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     const done = touched.then(() => {})
     if (!callback) return done
     settle(
-      done.catch(error => this.contract.report(error, 'a touch failed')),
+      done.catch(error => this.contract.report(error, TOUCH_FAILED)),
       callback,
     )
   }
@@ -148,7 +161,7 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
   }
 
   /** Every session, as a list. For many sessions use `eachSession`. */
-  override all(): Promise<(Session & { id: string })[]>
+  override all(): Promise<(Session & { id: IdOf<Hashing> })[]>
   override all(callback: Callback<SessionData[]>): void
   override all(callback?: Callback<never>): Promise<unknown> | undefined {
     const collect = async () => {
@@ -159,9 +172,9 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     return settle(collect() as Promise<never>, callback)
   }
 
-  ids(): Promise<string[]>
-  ids(callback: Callback<string[]>): void
-  ids(callback?: Callback<string[]>): Promise<string[]> | undefined {
+  ids(): Promise<IdOf<Hashing>[]>
+  ids(callback: Callback<IdOf<Hashing>[]>): void
+  ids(callback?: Callback<IdOf<Hashing>[]>): Promise<IdOf<Hashing>[]> | undefined {
     return settle(this.allSessionIds(), callback)
   }
 
@@ -186,18 +199,19 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     return count
   }
 
-  async allSessionIds(): Promise<string[]> {
-    const all = new Set<string>()
-    for await (const ids of this.parts.query.ids()) for (const id of ids) all.add(id)
-    return [...all]
+  async allSessionIds(): Promise<IdOf<Hashing>[]> {
+    const all = new Map<string, IdOf<Hashing>>()
+    for await (const ids of this.parts.query.ids())
+      for (const id of ids) all.set(String(id), id as IdOf<Hashing>)
+    return [...all.values()]
   }
 
   /** Every session, one after the other, in constant memory. The function may be asynchronous; it is waited for. */
-  eachSession(): AsyncGenerator<SessionView<Session>>
-  eachSession(visit: (session: SessionView<Session>) => unknown): Promise<void>
+  eachSession(): AsyncGenerator<View<Session, Hashing>>
+  eachSession(visit: (session: View<Session, Hashing>) => unknown): Promise<void>
   eachSession(
-    visit?: (session: SessionView<Session>) => unknown,
-  ): AsyncGenerator<SessionView<Session>> | Promise<void> {
+    visit?: (session: View<Session, Hashing>) => unknown,
+  ): AsyncGenerator<View<Session, Hashing>> | Promise<void> {
     if (!visit) return this.walk()
     const visitAll = async () => {
       for await (const view of this.walk()) await visit(view)
@@ -205,32 +219,37 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     return visitAll()
   }
 
-  async findBy(predicate: (session: SessionView<Session>) => boolean): Promise<SessionView<Session>[]> {
-    const found: SessionView<Session>[] = []
-    for await (const view of this.walk())
-      if (picks(predicate as Predicate, view as SessionView)) found.push(view)
+  async findBy(predicate: (session: View<Session, Hashing>) => boolean): Promise<View<Session, Hashing>[]> {
+    const found: View<Session, Hashing>[] = []
+    for await (const view of this.walk()) if (picks(predicate, view)) found.push(view)
     return found
   }
 
   async findFirst(
-    predicate: (session: SessionView<Session>) => boolean,
-  ): Promise<SessionView<Session> | undefined> {
-    for await (const view of this.walk()) if (picks(predicate as Predicate, view as SessionView)) return view
+    predicate: (session: View<Session, Hashing>) => boolean,
+  ): Promise<View<Session, Hashing> | undefined> {
+    for await (const view of this.walk()) if (picks(predicate, view)) return view
     return undefined
   }
 
-  async countBy(predicate: (session: SessionView<Session>) => boolean): Promise<number> {
+  async countBy(predicate: (session: View<Session, Hashing>) => boolean): Promise<number> {
     let count = 0
-    for await (const view of this.walk()) if (picks(predicate as Predicate, view as SessionView)) count++
+    for await (const view of this.walk()) if (picks(predicate, view)) count++
     return count
   }
 
   /** Destroys every session that the predicate picks; rejects, with the partial result, if that did not happen. */
   bulkDelete(
-    predicate: (session: SessionView<Session>) => boolean,
+    predicate: (session: View<Session, Hashing>) => boolean,
     options?: BulkOptions,
   ): Promise<BulkResult> {
-    return this.parts.bulk.matching(predicate as Predicate, options ?? {})
+    return this.parts.bulk.matching(predicate as unknown as AnyPredicate, options ?? {})
+  }
+
+  /** What names a session where its id must not be seen. With `hashIds` it is what queries show of the session. */
+  handleOf(sid: string): SessionHandle {
+    checkId(sid)
+    return this.parts.names.handleOf(sid)
   }
 
   cacheStats(): CacheStats {
@@ -238,8 +257,10 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
   }
 
   /** Makes this node forget what it holds of a session. Redis and the other nodes keep it. */
-  evictFromCache(sid: string): boolean {
-    return this.parts.cache?.evict(sid) ?? false
+  evictFromCache(id: string | SessionHandle): boolean {
+    const { names, cache } = this.parts
+    const { name } = id instanceof SessionHandle ? names.refOfHandle(id) : names.refOf(id)
+    return cache?.evict(name) ?? false
   }
 
   /**
@@ -270,15 +291,9 @@ export class ClusteredRedisStore<Session extends object = SessionData> extends s
     return this.shutdown()
   }
 
-  private async *walk(): AsyncGenerator<SessionView<Session>> {
-    for await (const views of this.parts.query.views()) yield* views as SessionView<Session>[]
+  private async *walk(): AsyncGenerator<View<Session, Hashing>> {
+    for await (const batch of this.parts.query.views()) {
+      for (const { view } of batch) yield view as unknown as View<Session, Hashing>
+    }
   }
-}
-
-const EXPRESS: Caller = { kind: 'express' }
-const APP: Caller = { kind: 'app' }
-
-function callerOf(callback: unknown, data?: koa.KoaData, maxAge?: unknown): Caller {
-  if (callback) return EXPRESS
-  return data ? { kind: 'koa', ctx: data.ctx, maxAge } : APP
 }

@@ -12,8 +12,7 @@ const RULES: Architecture = {
     ['bus'],
     ['sessions'],
     ['contracts'],
-    ['option-names.ts'],
-    ['options.ts'],
+    ['options'],
     ['assembly.ts'],
     ['lifecycle.ts'],
     ['store.ts'],
@@ -22,7 +21,7 @@ const RULES: Architecture = {
   // What is not listed is imported nowhere, frameworks above all. Types count, but may go further.
   packages: {
     'express-session': { values: ['store.ts'], types: ['contracts/express.ts'] },
-    ioredis: { values: ['redis/'], types: ['options.ts', 'store.ts'] },
+    ioredis: { values: ['redis/'], types: ['options/', 'store.ts'] },
     'cluster-key-slot': { values: ['redis/'] },
     'lru-cache': { values: ['cache/'] },
   },
@@ -41,10 +40,12 @@ describe('the check of the architecture', () => {
     'base/clock.ts': 'export type Clock = () => number\n',
     'cache/cache.ts': "import { LRUCache } from 'lru-cache'\nimport type { Clock } from '../base/clock.js'\n",
     'redis/connection.ts': "import { Redis } from 'ioredis'\nimport { once } from 'node:events'\n",
-    'options.ts': "import type { Redis } from 'ioredis'\nimport { type Cache } from './cache/cache.js'\n",
+    'options/options.ts':
+      "import type { Redis } from 'ioredis'\nimport { type Cache } from '../cache/cache.js'\n",
     'contracts/express.ts': "import type { SessionData } from 'express-session'\n",
-    'store.ts': "import { Store } from 'express-session'\nimport type { Options } from './options.js'\n",
-    'index.ts': "export { Store } from './store.js'\nexport type { Options } from './options.js'\n",
+    'store.ts':
+      "import { Store } from 'express-session'\nimport type { Options } from './options/options.js'\n",
+    'index.ts': "export { Store } from './store.js'\nexport type { Options } from './options/options.js'\n",
   }
   const check = (files: Record<string, string>) =>
     checkArchitecture(new Map(Object.entries({ ...clean, ...files })), RULES)
@@ -107,13 +108,13 @@ describe('the check of the architecture', () => {
     ],
     [
       'ioredis as a value in the options',
-      { 'options.ts': "import { Redis, type Cluster } from 'ioredis'" },
-      'options.ts: imports ioredis, which only redis/ may',
+      { 'options/a.ts': "import { Redis, type Cluster } from 'ioredis'" },
+      'options/a.ts: imports ioredis, which only redis/ may',
     ],
     [
       'ioredis as a type elsewhere',
       { 'bus/a.ts': "import type { Redis } from 'ioredis/built/Redis.js'" },
-      'bus/a.ts: imports ioredis/built/Redis.js, which even as a type only redis/, options.ts, store.ts may',
+      'bus/a.ts: imports ioredis/built/Redis.js, which even as a type only redis/, options/, store.ts may',
     ],
     [
       'a circle of types',

@@ -35,11 +35,53 @@ export class RedisError extends StoreError {
 
 /** Redis did not answer in time. */
 export class DeadlineError extends StoreError {
-  constructor(operation: string, deadline: number, trouble?: string) {
-    const why = trouble === undefined ? 'it may still execute it' : `the client cannot connect: ${trouble}`
-    super('ERR_DEADLINE', `Redis did not answer ${operation} within ${deadline} ms; ${why}`, {
-      outcomeUnknown: true,
-    })
+  constructor(
+    operation: string,
+    deadline: number,
+    details: { trouble?: string | undefined; outcomeUnknown: boolean },
+  ) {
+    const { trouble, outcomeUnknown } = details
+    const unknown = outcomeUnknown ? '; it may still execute it' : ''
+    const why = trouble === undefined ? unknown : `; the client cannot connect: ${trouble}`
+    super('ERR_DEADLINE', `Redis did not answer ${operation} within ${deadline} ms${why}`, { outcomeUnknown })
+  }
+}
+
+/** Redis has failed so often of late that it was not asked. */
+export class UnavailableError extends StoreError {
+  constructor(operation: string, reason: string) {
+    super(
+      'ERR_UNAVAILABLE',
+      `Redis was not asked for ${operation}: the circuit breaker is open since it failed again and again: ${reason}`,
+    )
+  }
+}
+
+/** The session was destroyed, but not as many replicas as asked for have confirmed it: a failover may bring it back. */
+export class ReplicationError extends StoreError {
+  readonly confirmed: number
+
+  constructor(confirmed: number, wanted: number, reason: string) {
+    super(
+      'ERR_REPLICATION',
+      `The session was destroyed, but ${confirmed} of ${wanted} replicas have confirmed it ${reason}; a failover now may bring it back`,
+      { outcomeUnknown: true },
+    )
+    this.confirmed = confirmed
+  }
+}
+
+/** What is stored is a session, but this node must not or cannot read it. It is left in Redis. */
+export class RecordError extends StoreError {
+  constructor(code: 'ERR_UNKNOWN_KEY' | 'ERR_NEWER_FORMAT' | 'ERR_TOO_LARGE', message: string) {
+    super(code, message)
+  }
+}
+
+/** What is stored is no session of ours. Never leaves the store: it counts as "no such session", with an event. */
+export class UnreadableError extends StoreError {
+  constructor(reason: string) {
+    super('ERR_UNREADABLE', reason)
   }
 }
 

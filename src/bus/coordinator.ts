@@ -1,8 +1,10 @@
 import type { Logger } from '../base/logger.js'
+import { SessionHandle } from '../base/session-handle.js'
 import { checkId } from '../base/session-id.js'
 import type { Emit } from '../base/store-events.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
+import type { SessionNames } from '../redis/session-names.js'
 import type { Bus } from './bus.js'
 import type { Message } from './message.js'
 
@@ -18,6 +20,7 @@ export class Coordinator {
   readonly nodeId: string
   readonly localCache: LocalCacheHandle
   readonly #bus: Bus
+  readonly #names: SessionNames
   readonly #cache: LocalCache | undefined
   readonly #stats: Stats
   readonly #emit: Emit
@@ -26,6 +29,7 @@ export class Coordinator {
   constructor(parts: {
     nodeId: string
     bus: Bus
+    names: SessionNames
     cache: LocalCache | undefined
     stats: Stats
     emit: Emit
@@ -34,6 +38,7 @@ export class Coordinator {
     const { cache } = parts
     this.nodeId = parts.nodeId
     this.#bus = parts.bus
+    this.#names = parts.names
     this.#cache = cache
     this.#stats = parts.stats
     this.#emit = parts.emit
@@ -47,7 +52,10 @@ export class Coordinator {
     if (!cache) return
     this.#bus.listen({
       message: message => this.#obey(cache, message),
-      missed: reason => this.#flush(cache, reason),
+      missed: reason => {
+        cache.dropAll()
+        this.#reportFlush(reason)
+      },
       hearing: all => {
         cache.accepting = all
       },
@@ -60,10 +68,11 @@ export class Coordinator {
   }
 
   /** Makes every node, this one too, forget what it holds of a session. Redis keeps it. */
-  async publishInvalidation(id: string): Promise<void> {
-    checkId(id)
-    this.#cache?.evict(id)
-    await this.#bus.publish({ type: 'SessionInvalidated', ids: [id] })
+  async publishInvalidation(id: string | SessionHandle): Promise<void> {
+    if (!(id instanceof SessionHandle)) checkId(id)
+    const ref = id instanceof SessionHandle ? this.#names.refOfHandle(id) : this.#names.refOf(id)
+    this.#cache?.evict(ref.name)
+    await this.#bus.publish({ type: 'SessionInvalidated', ids: this.#names.published(ref) })
   }
 
   /** Makes every node, this one too, forget every session. Redis keeps them. */
@@ -76,15 +85,15 @@ export class Coordinator {
     switch (message.type) {
       case 'SessionDeleted':
       case 'SessionInvalidated':
-        for (const id of message.ids) if (cache.evict(id)) this.#stats.invalidations++
+        for (const id of message.ids) if (cache.evict(this.#names.heard(id))) this.#stats.invalidations++
         return
       case 'CacheClear':
-        this.#flush(cache, 'a node asked for it')
+        cache.clear()
+        this.#reportFlush('a node asked for it')
     }
   }
 
-  #flush(cache: LocalCache, reason: string): void {
-    cache.clear()
+  #reportFlush(reason: string): void {
     this.#stats.flushes++
     this.#logger.debug('the session cache was emptied', { reason })
     this.#emit('flushed', { reason })

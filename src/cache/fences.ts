@@ -1,11 +1,11 @@
 /** Permission to put one value into the cache, as long as nothing happened to its session meanwhile. */
 export interface Ticket {
-  readonly id: string
+  readonly name: string
   readonly live: boolean
 }
 
 interface SharedTicket {
-  id: string
+  name: string
   live: boolean
   holders: number
 }
@@ -20,27 +20,27 @@ interface SharedTicket {
 export class Fences {
   readonly #out = new Map<string, SharedTicket>()
 
-  take(id: string): Ticket {
-    const current = this.#out.get(id)
+  take(name: string): Ticket {
+    const current = this.#out.get(name)
     if (current) {
       current.holders++
       return current
     }
-    const ticket = { id, live: true, holders: 1 }
-    this.#out.set(id, ticket)
+    const ticket = { name, live: true, holders: 1 }
+    this.#out.set(name, ticket)
     return ticket
   }
 
   giveBack(ticket: Ticket): void {
-    const current = this.#out.get(ticket.id)
-    if (current === ticket && --current.holders === 0) this.#out.delete(ticket.id)
+    const current = this.#out.get(ticket.name)
+    if (current === ticket && --current.holders === 0) this.#out.delete(ticket.name)
   }
 
-  void(id: string): void {
-    const current = this.#out.get(id)
+  void(name: string): void {
+    const current = this.#out.get(name)
     if (!current) return
     current.live = false
-    this.#out.delete(id)
+    this.#out.delete(name)
   }
 
   voidAll(): void {

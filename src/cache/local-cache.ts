@@ -1,43 +1,28 @@
 import { LRUCache } from 'lru-cache'
 import { elapsed, type Moment } from '../base/clock.js'
 import type { Stats } from '../observe/stats.js'
+import type { Entry } from './entry.js'
 import { Fences, type Ticket } from './fences.js'
-import type { Snapshot } from './snapshot.js'
-
-/** When Redis lets go of a session: `ms` after `since`. Shared by all who saw the session, and moved by a touch. */
-export interface Expiry {
-  since: Moment
-  ms: number
-  /** Where a touch that is under way will move it. */
-  moving?: { since: Moment; ms: number } | undefined
-}
-
-/** What is known of a session that exists. */
-export interface Entry {
-  readonly snapshot: Snapshot
-  readonly expiry: Expiry
-  /** When the command was sent that read or wrote it. */
-  readonly readAt: Moment
-  /** Redis' clock when it was read or written, in milliseconds. */
-  readonly seenAt: number
-  /** The tombstone that stood beside it; empty when there was none. */
-  readonly tombstone: string
-}
+import { StaleCopies } from './stale-copies.js'
 
 /** The sessions this node holds: at most `maxEntries`, each for at most `ttl` and never past its expiry. */
 export class LocalCache {
   readonly #entries: LRUCache<string, Entry>
   readonly #fences = new Fences()
+  readonly #stale: StaleCopies | undefined
   readonly #ttl: number
   readonly #stats: Stats
   /** False while this node may miss messages: what is read then could be stale for good. */
   accepting = false
 
-  constructor(limits: { maxEntries: number; ttl: number }, stats: Stats) {
+  /** `staleIfError`: how long a session may be served without Redis; 0 for never. */
+  constructor(limits: { maxEntries: number; ttl: number; staleIfError: number }, stats: Stats) {
+    const { maxEntries, staleIfError } = limits
     this.#ttl = limits.ttl
     this.#stats = stats
+    this.#stale = staleIfError > 0 ? new StaleCopies(maxEntries, staleIfError) : undefined
     this.#entries = new LRUCache({
-      max: limits.maxEntries,
+      max: maxEntries,
       dispose: (_entry, _id, reason) => {
         if (reason === 'evict') stats.evictions++
       },
@@ -48,31 +33,31 @@ export class LocalCache {
     return this.#entries.size
   }
 
-  get(id: string, now: Moment): Entry | undefined {
-    const entry = this.#entries.get(id)
+  get(name: string, now: Moment): Entry | undefined {
+    const entry = this.#entries.get(name)
     if (entry === undefined) return undefined
     // Asked here and not left to a timer: after a pause of the process the timers are late, the clocks are not.
     if (elapsed(entry.readAt, now) < this.#ttl && elapsed(entry.expiry.since, now) < entry.expiry.ms)
       return entry
-    this.#entries.delete(id)
+    this.#entries.delete(name)
     return undefined
   }
 
   /** Before a read is sent. */
-  beginRead(id: string): Ticket {
-    return this.#fences.take(id)
+  beginRead(name: string): Ticket {
+    return this.#fences.take(name)
   }
 
   /** When its answer is there; `entry` enters only if nothing happened to the session meanwhile. */
   endRead(ticket: Ticket, entry?: Entry): void {
-    if (entry) this.#enter(ticket.id, entry, ticket.live)
+    if (entry) this.#enter(ticket.name, entry, ticket.live)
     this.#fences.giveBack(ticket)
   }
 
   /** Before a write is sent: what is held is outdated from here on, and reads under way cannot bring it back. */
-  beginWrite(id: string): Ticket {
-    this.evict(id)
-    return this.#fences.take(id)
+  beginWrite(name: string): Ticket {
+    this.drop(name)
+    return this.#fences.take(name)
   }
 
   /**
@@ -82,23 +67,42 @@ export class LocalCache {
    */
   endWrite(ticket: Ticket, entry?: Entry): void {
     const { live } = ticket
-    this.evict(ticket.id)
-    if (entry) this.#enter(ticket.id, entry, live)
+    this.drop(ticket.name)
+    if (entry) this.#enter(ticket.name, entry, live)
   }
 
-  /** True if there was something to evict. */
-  evict(id: string): boolean {
-    this.#fences.void(id)
-    return this.#entries.delete(id)
+  /** While Redis cannot be asked. */
+  getStale(name: string, now: Moment): Entry | undefined {
+    return this.#stale?.get(name, now)
   }
 
-  clear(): void {
+  /** The session is not what is held any more, or may not be. True if there was something to forget. */
+  drop(name: string): boolean {
+    this.#fences.void(name)
+    return this.#entries.delete(name)
+  }
+
+  /** Like `drop`, and for good: it was destroyed or changed, and must not be served without asking Redis. */
+  evict(name: string): boolean {
+    this.#stale?.forget(name)
+    return this.drop(name)
+  }
+
+  /** Nothing held can be trusted, since messages may have been missed. */
+  dropAll(): void {
     this.#fences.voidAll()
     this.#entries.clear()
   }
 
-  #enter(id: string, entry: Entry, live: boolean): void {
-    if (live && this.accepting) this.#entries.set(id, entry)
+  /** Like `dropAll`, and for good. */
+  clear(): void {
+    this.#stale?.clear()
+    this.dropAll()
+  }
+
+  #enter(name: string, entry: Entry, live: boolean): void {
+    if (live) this.#stale?.keep(name, entry)
+    if (live && this.accepting) this.#entries.set(name, entry)
     else this.#stats.fencedFills++
   }
 }

@@ -1,30 +1,40 @@
 import type { Json, JsonObject } from '../base/json.js'
 
+/** How the text of a session becomes an object. */
+export interface Parsing {
+  parse(text: string): object
+  /** Whether what comes out is JSON and nothing else, and may be copied as such. */
+  readonly isJson: boolean
+}
+
 /**
- * One state of a session as Redis holds it. Built from the bytes that were read or sent, never from an object that the
- * app can reach, and handed out as fresh copies only.
+ * One state of a session as Redis holds it. Built from the text that was read or sent, never from an object that the
+ * app can reach, and handed out as fresh copies only: of JSON by copying, which is faster than parsing it again; of what
+ * may hold Dates, Maps or instances of classes by parsing the text.
  */
 export class Snapshot {
   #text: string | undefined
-  #data: JsonObject | undefined
-  readonly #decode: (text: string) => JsonObject
+  #data: object | undefined
+  readonly #parsing: Parsing
 
-  constructor(text: string, decode: (text: string) => JsonObject) {
+  constructor(text: string, parsing: Parsing) {
     this.#text = text
-    this.#decode = decode
+    this.#parsing = parsing
   }
 
-  /** Never handed to the app. Decoded when first asked for, then kept in place of the text. */
-  get data(): JsonObject {
-    if (this.#data === undefined) {
-      this.#data = this.#decode(this.#text as string)
-      this.#text = undefined
-    }
-    return this.#data
+  /** Never handed to the app. Parsed when first asked for; JSON is then kept in place of the text. */
+  get data(): object {
+    if (this.#data !== undefined) return this.#data
+    const data = this.#parsing.parse(this.#text as string)
+    if (!this.#parsing.isJson) return data
+    this.#data = data
+    this.#text = undefined
+    return data
   }
 
-  copy(): JsonObject {
-    return copyObject(this.data)
+  copy(): object {
+    const { data } = this
+    return this.#parsing.isJson ? copyObject(data as JsonObject) : data
   }
 }
 

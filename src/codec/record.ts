@@ -1,5 +1,4 @@
-import { SessionError } from '../base/errors.js'
-import type { JsonObject } from '../base/json.js'
+import type { Serializer } from './serializer.js'
 
 /**
  * The two shapes of a session record. express-session's has a `cookie` whose `expires` tells when it ends; koa-session's
@@ -17,41 +16,17 @@ export interface CookieRecord {
   expires?: unknown
 }
 
-export function encode(session: object): string {
-  let text: string | undefined
-  try {
-    text = JSON.stringify(session)
-  } catch (cause) {
-    // The engine's own message may quote what is in the session; its kind is enough.
-    throw new SessionError(
-      `The session cannot be stored as JSON: ${cause instanceof TypeError ? 'it holds a BigInt or refers to itself' : 'serialising it failed'}`,
-    )
-  }
-  if (text === undefined || text[0] !== '{') {
-    throw new SessionError('The session cannot be stored: it is not an object')
-  }
-  return text
-}
-
-export function decode(text: string): JsonObject {
-  const value: unknown = JSON.parse(text)
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new SessionError('The stored value is not an object')
-  }
-  return value as JsonObject
-}
-
 /**
  * The session as text without its expiry and the maximum age of its cookie: equal for two states between which only time
  * went by, if `sameMaxAge` agrees.
  */
-export function bodyOf(session: object): string {
+export function bodyOf(session: object, serializer: Serializer): string {
   const record: SessionRecord & object =
     typeof (session as SessionRecord).toJSON === 'function' ? toJson(session) : session
   const body: SessionRecord = { ...record }
   if (isObject(record.cookie)) body.cookie = cookieAttributes(record.cookie)
   if (record._expire !== undefined) body._expire = undefined
-  return encode(body)
+  return serializer.stringify(body)
 }
 
 /**

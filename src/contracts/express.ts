@@ -27,3 +27,13 @@ export function sightingOfExpress(session: object, id: string, space: string): S
 export function originOfExpress(session: object): Sighting['origin'] | undefined {
   return Marked.sightingOf(session)?.origin
 }
+
+/**
+ * Whether the response of the session's request is on its way already, as it is when express-session saves at its end. No
+ * error can become part of it then: the default error handler would only close the connection, on which the client may have
+ * sent its next request.
+ */
+export function responseHasBegun(session: object): boolean {
+  const { req } = session as { req?: { res?: { headersSent?: unknown } } }
+  return req?.res?.headersSent === true
+}

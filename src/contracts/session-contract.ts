@@ -1,30 +1,32 @@
 import type { Clock } from '../base/clock.js'
 import { ClosedError, RefusedError, SessionError, StoreError } from '../base/errors.js'
-import type { JsonObject } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { SessionHandle } from '../base/session-handle.js'
 import { checkId } from '../base/session-id.js'
 import type { Emit } from '../base/store-events.js'
 import { cookieOf, sameMaxAge } from '../codec/record.js'
+import type { SessionNames } from '../redis/session-names.js'
+import type { BulkDeletion } from '../sessions/bulk-deletion.js'
 import type { Found, Sessions } from '../sessions/sessions.js'
 import { type Sighting, unseen } from '../sessions/sighting.js'
+import type { Caller } from './caller.js'
 import * as express from './express.js'
 import * as koa from './koa.js'
 import { lifeByMaxAge, lifeByRecord, type Ttl } from './lifetime.js'
 
-/** Who calls: express-session and its kin by a callback, koa-session with its context, the app itself with neither. */
-export type Caller =
-  | { kind: 'express' }
-  | { kind: 'koa'; ctx: object | undefined; maxAge?: unknown }
-  | { kind: 'app' }
-
 export interface SessionContractOptions {
   sessions: Sessions
+  bulk: BulkDeletion
+  names: SessionNames
   space: string
+  onSaveError: 'error' | 'log'
   ttl: Ttl
   clock: Clock
   logger: Logger
   emit: Emit
 }
+
+export const TOUCH_FAILED = 'a touch failed'
 
 /** What the frameworks say, in terms of sessions: which sighting a call has, and how long a session is to live. */
 export class SessionContract {
@@ -41,13 +43,13 @@ export class SessionContract {
   }
 
   /** From memory, at once; undefined if Redis has to be asked. */
-  peek(id: unknown, caller: Caller): { record: JsonObject | undefined } | undefined {
+  peek(id: unknown, caller: Caller): { record: object | undefined } | undefined {
     this.#check(id)
     const found = this.#options.sessions.peek(id)
     return found && { record: this.#handOut(found, caller) }
   }
 
-  async load(id: string, caller: Caller): Promise<JsonObject | undefined> {
+  async load(id: string, caller: Caller): Promise<object | undefined> {
     return this.#handOut(await this.#options.sessions.load(id), caller)
   }
 
@@ -66,26 +68,37 @@ export class SessionContract {
     }
     // What the app itself asks for is done, and found out if it cannot be; a framework saves for the sake of saving.
     if (caller.kind === 'app') life.always = true
+    const touchFailed =
+      caller.kind === 'app' ? undefined : (error: unknown) => this.report(error, TOUCH_FAILED)
     try {
-      await sessions.save(id, session, life, sighting)
+      await sessions.save(id, session, life, sighting, touchFailed)
       // What was saved may be saved again, by the same request or by whoever holds the object.
       if (caller.kind === 'koa' && caller.ctx) koa.rememberKoa(caller.ctx, sighting)
       else express.rememberExpress(session, sighting)
     } catch (error) {
-      if (!(error instanceof RefusedError)) throw error
-      this.#options.emit('refused', { id, reason: error.reason })
-      // The request goes on as if the save had been followed by the destroy that it lost to.
-      if (caller.kind === 'app') throw error
+      this.#saveFailed(error, id, session, caller)
     }
   }
 
-  /** The answer is the tombstone that was left. */
-  async destroy(id: unknown, caller: Caller): Promise<string> {
+  async destroy(id: unknown, caller: Caller): Promise<void> {
     this.#check(id)
-    const tombstone = await this.#options.sessions.destroy(id)
-    if (caller.kind === 'koa' && caller.ctx)
-      koa.noteDestroyedByKoa(caller.ctx, id, this.#options.space, tombstone)
-    return tombstone
+    const { sessions, names, space } = this.#options
+    const { tombstone } = await sessions.destroy(names.refOf(id))
+    if (caller.kind === 'koa' && caller.ctx) koa.noteDestroyedByKoa(caller.ctx, id, space, tombstone)
+  }
+
+  /** Destroys a session of which only the handle is known. */
+  async revoke(handle: unknown): Promise<void> {
+    if (this.#closed) throw new ClosedError()
+    if (!(handle instanceof SessionHandle)) {
+      throw new SessionError(
+        'revoke takes a SessionHandle; for a session id use destroy, for the text of a handle SessionHandle.from',
+      )
+    }
+    const { sessions, names, bulk } = this.#options
+    const ref = names.refOfHandle(handle)
+    const { found } = await sessions.destroy(ref)
+    if (found === 0 && ref.id === undefined) await bulk.named(ref.name)
   }
 
   /** Undefined, at once, if there is nothing to do. */
@@ -100,7 +113,7 @@ export class SessionContract {
       // Only a save tells the next request for how long the app wants the session to live.
       return this.save(id, session, caller)
     }
-    return life.unmoved ? undefined : sessions.touch(id, life.ttl, sighting?.expiry)
+    return life.unmoved ? undefined : sessions.touch(id, life.ttl, sighting)
   }
 
   /** For what fails where a framework would turn it into a failed response, or a closed connection of somebody else. */
@@ -113,12 +126,29 @@ export class SessionContract {
     this.#options.emit('error', error)
   }
 
+  /** Throws where the caller can still do something about it. */
+  #saveFailed(error: unknown, id: string, session: object, caller: Caller): void {
+    const { names, emit, onSaveError } = this.#options
+    if (error instanceof RefusedError) {
+      emit('refused', { id: names.nameOf(id), reason: error.reason })
+      // The request goes on as if the save had been followed by the destroy that it lost to.
+      if (caller.kind === 'app') throw error
+      return
+    }
+    if (caller.kind === 'app') throw error
+    if (onSaveError === 'error') {
+      if (caller.kind === 'express' && !express.responseHasBegun(session)) throw error
+      if (caller.kind === 'koa' && !koa.failResponse(caller.ctx, error)) throw error
+    }
+    this.report(error, 'a save failed')
+  }
+
   #check(id: unknown): asserts id is string {
     if (this.#closed) throw new ClosedError()
     checkId(id)
   }
 
-  #handOut({ data, sighting }: Found, caller: Caller): JsonObject | undefined {
+  #handOut({ data, sighting }: Found, caller: Caller): object | undefined {
     if (caller.kind === 'koa' && caller.ctx) koa.rememberKoa(caller.ctx, sighting)
     if (!data) return undefined
     const fault = faultFor(caller, data)
@@ -138,14 +168,15 @@ export class SessionContract {
 }
 
 /** Why a framework would fail on a record in the middle of a request, if it would. */
-function faultFor(caller: Caller, record: JsonObject): string | undefined {
+function faultFor(caller: Caller, record: object): string | undefined {
   if (caller.kind === 'express') {
     const cookie = cookieOf(record)
     if (!cookie) return 'the record has no cookie: express-session did not write it'
     const { originalMaxAge, maxAge } = cookie as { originalMaxAge?: unknown; maxAge?: unknown }
     if (!isAge(originalMaxAge) || !isAge(maxAge)) return 'the maximum age of its cookie is no number'
   }
-  if (caller.kind === 'koa' && !isAge(record._maxAge)) return 'its _maxAge is no number'
+  if (caller.kind === 'koa' && !isAge((record as { _maxAge?: unknown })._maxAge))
+    return 'its _maxAge is no number'
   return undefined
 }
 

@@ -25,6 +25,16 @@ export interface CacheStats {
   refusedSaves: number
   /** Stored values that are no sessions. */
   unreadableSessions: number
+  /** Sessions read that were not encrypted, while `encryption` is on and lets them through. */
+  plaintextReads: number
+  /** Reads answered from memory because Redis could not be asked. */
+  servedStale: number
+  /** Commands sent once more because a connection failed. */
+  retries: number
+  /** Commands given up because Redis did not answer in time. */
+  timeouts: number
+  /** How often Redis was left alone, tried again, and found to answer. */
+  breaker: { opened: number; halfOpened: number; closed: number }
   messages: {
     sent: number
     /** From other nodes. */
@@ -53,6 +63,11 @@ export class Stats {
   skippedTouches = 0
   refusedSaves = 0
   unreadableSessions = 0
+  plaintextReads = 0
+  servedStale = 0
+  retries = 0
+  timeouts = 0
+  readonly breaker = { opened: 0, halfOpened: 0, closed: 0 }
   readonly messages = { sent: 0, received: 0, ownIgnored: 0, unreadable: 0 }
   readonly load = new Latency()
   readonly save = new Latency()
@@ -72,6 +87,11 @@ export class Stats {
       skippedTouches: this.skippedTouches,
       refusedSaves: this.refusedSaves,
       unreadableSessions: this.unreadableSessions,
+      plaintextReads: this.plaintextReads,
+      servedStale: this.servedStale,
+      retries: this.retries,
+      timeouts: this.timeouts,
+      breaker: { ...this.breaker },
       messages: { ...this.messages },
       trusted: now.trusted,
       leaseAge: now.leaseAge,

@@ -1,28 +1,63 @@
 import type { Clock } from '../base/clock.js'
-import { ClosedError, DeadlineError, RedisError, StoreError } from '../base/errors.js'
-import type { RedisPort, RedisPrimary, Subscription, SubscriptionListener } from './redis-port.js'
+import { ClosedError, DeadlineError, type StoreError, UnavailableError } from '../base/errors.js'
+import type { Emit } from '../base/store-events.js'
+import type { Stats } from '../observe/stats.js'
+import { CircuitBreaker } from './circuit-breaker.js'
+import { isAnswer, toStoreError } from './redis-errors.js'
+import type {
+  Argument,
+  Confirmer,
+  RedisPort,
+  RedisPrimary,
+  Subscription,
+  SubscriptionListener,
+} from './redis-port.js'
 import type { Script } from './scripts.js'
 
 /** Opening a connection takes several round trips, with TLS and Sentinel many. */
 const OPENING_TAKES_TIMES = 5
 
+export interface GuardOptions {
+  deadline: number
+  /** How often a command is sent again, and after how long at most the first time; each pause is twice the one before. */
+  retry: false | { attempts: number; delay: number }
+  breaker: false | { failures: number; openFor: number }
+  clock: Clock
+  stats: Stats
+  emit: Emit
+}
+
+interface Call {
+  operation: string
+  /** Whose circuit breaker counts it; undefined for what has to be tried in any case. */
+  server?: string
+  /** What must not be seen in an error. */
+  secrets?: readonly string[]
+  /** It changes nothing, so that there is no outcome to be unknown. */
+  readOnly?: boolean
+  /** When it has to be over, on the monotonic clock, if that is sooner than its own deadline. */
+  until?: number | undefined
+}
+
 /**
- * A port whose every operation ends by its deadline, and fails only with errors of ours: what ioredis throws carries
- * the command and with it the session.
+ * A port whose every operation ends by its deadline, is tried again within it if a connection fails, is not even begun
+ * while its server is known not to answer, and fails only with errors of ours.
+ *
+ * Everything here may be sent twice: each script leaves the same behind if it is executed again, or notices that it was.
  */
 export class GuardedPort implements RedisPort {
   readonly #port: RedisPort
-  readonly #deadline: number
-  readonly #clock: Clock
+  readonly #options: GuardOptions
+  readonly #breakers = new Map<string, CircuitBreaker>()
   readonly #underWay = new Set<Promise<unknown>>()
+  #resends = 0
   #closed = false
   /** Why the last operation failed to reach Redis; undefined after one that did. */
   unreachable: string | undefined
 
-  constructor(port: RedisPort, deadline: number, clock: Clock) {
+  constructor(port: RedisPort, options: GuardOptions) {
     this.#port = port
-    this.#deadline = deadline
-    this.#clock = clock
+    this.#options = options
   }
 
   get clientPrefix(): string {
@@ -42,7 +77,7 @@ export class GuardedPort implements RedisPort {
   }
 
   get losses(): number {
-    return this.#port.losses
+    return this.#port.losses + this.#resends
   }
 
   get trouble(): string | undefined {
@@ -53,30 +88,48 @@ export class GuardedPort implements RedisPort {
     return this.#port.connected
   }
 
-  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-    return this.#guard(script.name, () => this.#port.run(script, keys, args), keys)
+  /** When an operation that begins now has to be over, on the monotonic clock. */
+  deadlineFromNow(): number {
+    return this.#options.clock.monotonic() + this.#options.deadline
+  }
+
+  ownerOf(key: string): string {
+    return this.#port.ownerOf(key)
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly Argument[], until?: number): Promise<unknown> {
+    const { name: operation, readOnly } = script
+    const call = { operation, server: this.#port.ownerOf(keys[0] as string), secrets: keys, readOnly, until }
+    return this.#guard(call, () => this.#port.run(script, keys, args))
   }
 
   publish(channel: string, message: string): Promise<void> {
-    return this.#guard('publish', () => this.#port.publish(channel, message))
+    return this.#guard({ operation: 'publish' }, () => this.#port.publish(channel, message))
   }
 
   ping(): Promise<void> {
-    return this.#guard('ping', () => this.#port.ping())
+    return this.#guard({ operation: 'ping', readOnly: true }, () => this.#port.ping())
   }
 
   lookForPrimaries(): Promise<void> {
-    return this.#guard('cluster slots', () => this.#port.lookForPrimaries())
+    return this.#guard({ operation: 'cluster slots', readOnly: true }, () => this.#port.lookForPrimaries())
   }
 
   primaries(): RedisPrimary[] {
-    return this.#port.primaries().map(primary => ({
-      name: primary.name,
-      owns: slot => primary.owns(slot),
-      scan: (cursor, pattern, count) => this.#guard('scan', () => primary.scan(cursor, pattern, count)),
-      read: keys => this.#guard('read', () => primary.read(keys), keys),
-      subscribe: (channels, listener) => this.#open(primary, channels, listener),
-    }))
+    return this.#port.primaries().map(primary => {
+      const server = primary.name
+      const guard = <T>(operation: string, send: () => Promise<T>, secrets: readonly string[] = []) =>
+        this.#guard({ operation, server, secrets, readOnly: true }, send)
+      return {
+        name: server,
+        owns: slot => primary.owns(slot),
+        scan: (cursor, pattern, count) => guard('scan', () => primary.scan(cursor, pattern, count)),
+        read: keys => guard('read', () => primary.read(keys), keys),
+        evictionPolicy: () => guard('info', () => primary.evictionPolicy()),
+        confirmer: () => this.#confirmer(primary),
+        subscribe: (channels, listener) => this.#open(primary, channels, listener),
+      }
+    })
   }
 
   /** Waits until nothing is under way; every operation has a deadline, so this ends if nobody begins another. */
@@ -100,36 +153,129 @@ export class GuardedPort implements RedisPort {
   ): Promise<Subscription> {
     const opening = primary.subscribe(channels, listener)
     try {
-      return await this.#within(this.#deadline * OPENING_TAKES_TIMES, 'subscribe', opening)
+      return await this.#within(this.#options.deadline * OPENING_TAKES_TIMES, opening, ms =>
+        this.#late({ operation: 'subscribe', readOnly: true }, ms),
+      )
     } catch (error) {
       opening.then(
         subscription => subscription.close(),
         () => {},
       )
-      throw toStoreError(error, [])
+      throw toStoreError(error, { secrets: [], readOnly: true })
     }
   }
 
-  async #guard<T>(operation: string, send: () => Promise<T>, secrets: readonly string[] = []): Promise<T> {
+  async #confirmer(primary: RedisPrimary): Promise<Confirmer> {
+    const confirmer = await this.#guard({ operation: 'connect', readOnly: true }, () => primary.confirmer())
+    return {
+      confirmations: (marker, count, timeout, until) =>
+        this.#guard({ operation: 'wait', readOnly: true, until }, () =>
+          confirmer.confirmations(marker, count, timeout),
+        ),
+    }
+  }
+
+  async #guard<T>(call: Call, send: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new ClosedError()
+    const { clock, deadline } = this.#options
+    const left = Math.min(deadline, (call.until ?? Number.POSITIVE_INFINITY) - clock.monotonic())
+    // Not sent at all, so nothing about it is unknown.
+    if (left <= 0) throw this.#late({ ...call, readOnly: true }, deadline)
+    const breaker = call.server === undefined ? undefined : this.#breakerOf(call.server)
+    const refusal = breaker?.refusal()
+    if (refusal !== undefined) {
+      this.unreachable = refusal
+      throw new UnavailableError(call.operation, refusal)
+    }
+    const progress = { over: false }
+    const answer = this.#within(left, this.#attempts(call, send, progress, breaker), ms =>
+      this.#late(call, ms),
+    )
+    this.#underWay.add(answer)
     try {
-      const answer = this.#within(this.#deadline, operation, send())
-      this.#underWay.add(answer)
-      const forget = () => this.#underWay.delete(answer)
-      answer.then(forget, forget)
       const value = await answer
       this.unreachable = undefined
       return value
     } catch (cause) {
-      const error = toStoreError(cause, secrets)
-      this.unreachable = error.outcomeUnknown ? error.message : undefined
+      const error = toStoreError(cause, { secrets: call.secrets ?? [], readOnly: call.readOnly ?? false })
+      if (isAnswer(cause)) this.unreachable = undefined
+      else {
+        this.unreachable = error.message
+        breaker?.failed(error.message)
+      }
       throw error
+    } finally {
+      progress.over = true
+      this.#underWay.delete(answer)
     }
   }
 
-  #within<T>(ms: number, operation: string, answer: Promise<T>): Promise<T> {
+  /** Sends until Redis answers, or `retry` is used up, or nobody waits any more. */
+  async #attempts<T>(
+    call: Call,
+    send: () => Promise<T>,
+    progress: { readonly over: boolean },
+    breaker: CircuitBreaker | undefined,
+  ): Promise<T> {
+    const { retry, clock, stats, emit } = this.#options
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const value = await send()
+        breaker?.answered()
+        return value
+      } catch (cause) {
+        if (isAnswer(cause)) breaker?.answered()
+        if (isAnswer(cause) || !retry || attempt > retry.attempts || progress.over) throw cause
+        // All of it by chance: nodes that have lost the same server must not come back in step.
+        const pause = Math.random() * retry.delay * 2 ** (attempt - 1)
+        await new Promise<void>(resolve => void clock.after(pause, resolve))
+        if (progress.over || this.#closed) throw cause
+        this.#resends++
+        stats.retries++
+        const { message } = toStoreError(cause, { secrets: call.secrets ?? [], readOnly: true })
+        emit('retried', { operation: call.operation, attempt, reason: message })
+      }
+    }
+  }
+
+  #late(call: Call, ms: number): StoreError {
+    const deadline = Math.round(ms)
+    this.#options.stats.timeouts++
+    this.#options.emit('timedOut', { operation: call.operation, deadline })
+    return new DeadlineError(call.operation, deadline, {
+      trouble: this.#port.trouble,
+      outcomeUnknown: !call.readOnly,
+    })
+  }
+
+  #breakerOf(server: string): CircuitBreaker | undefined {
+    const { breaker: settings, clock, stats, emit } = this.#options
+    if (!settings) return undefined
+    let breaker = this.#breakers.get(server)
+    if (breaker) return breaker
+    breaker = new CircuitBreaker({
+      ...settings,
+      clock,
+      changed: (state, reason) => {
+        if (state === 'open') {
+          stats.breaker.opened++
+          emit('breakerOpened', { server, reason })
+        } else if (state === 'half-open') {
+          stats.breaker.halfOpened++
+          emit('breakerHalfOpened', { server })
+        } else {
+          stats.breaker.closed++
+          emit('breakerClosed', { server })
+        }
+      },
+    })
+    this.#breakers.set(server, breaker)
+    return breaker
+  }
+
+  #within<T>(ms: number, answer: Promise<T>, late: (ms: number) => StoreError): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(ms, () => reject(new DeadlineError(operation, ms, this.#port.trouble)))
+      const cancel = this.#options.clock.after(ms, () => reject(late(ms)))
       answer.then(
         value => {
           cancel()
@@ -142,32 +288,4 @@ export class GuardedPort implements RedisPort {
       )
     })
   }
-}
-
-/** Replies that say the command was refused. Anything else leaves open whether Redis executed it. */
-function isReply(error: Error): boolean {
-  return error.name === 'ReplyError' || /^(NOAUTH|WRONGPASS|NOPERM)/.test(error.message)
-}
-
-function toStoreError(cause: unknown, secrets: readonly string[]): StoreError {
-  if (cause instanceof StoreError) return cause
-  const error = cause instanceof Error ? cause : new Error(String(cause))
-  const message = withoutSecrets(error.message, secrets) + hint(error.message)
-  const stripped = new Error(message)
-  stripped.name = error.name
-  if (error.stack) stripped.stack = error.stack.replace(error.message, () => message)
-  return new RedisError(`Redis: ${message}`, { cause: stripped, outcomeUnknown: !isReply(error) })
-}
-
-/** Redis quotes the arguments of a command that it does not know, and may quote keys elsewhere. */
-function withoutSecrets(message: string, secrets: readonly string[]): string {
-  let clean = message.replace(/,? with args beginning with:[\s\S]*$/, '')
-  for (const secret of secrets) clean = clean.replaceAll(secret, '<key>')
-  return clean
-}
-
-function hint(message: string): string {
-  return /\bchannel/i.test(message) && /permission|can't|NOPERM/i.test(message)
-    ? ' (grant the user the channels &crs:*, or the one in the option cluster.channel and those that start with it)'
-    : ''
 }

@@ -1,8 +1,12 @@
+import calculateSlot from 'cluster-key-slot'
 import { type Cluster, Redis } from 'ioredis'
+import { Confirmers } from './confirmers.js'
 import { IoredisPrimary } from './ioredis-primary.js'
-import type { RedisPort } from './redis-port.js'
+import type { Argument, RedisPort } from './redis-port.js'
 import type { Script } from './scripts.js'
 
+const ONE_SERVER = 'redis'
+const LONGEST_PAUSE = 1_000
 const NOT_COMPILED = /compiling script|unexpected symbol near '#'/
 
 /** The port over an ioredis client. A given client is used as it is: nothing on it is defined, reconfigured or closed. */
@@ -16,13 +20,14 @@ export class IoredisPort implements RedisPort {
   #readOnlyScripts = true
   readonly #client: Redis | Cluster
   readonly #owned: boolean
+  readonly #confirmers = new Confirmers()
   readonly #onLoss = () => {
     this.#losses++
   }
 
   constructor(redis: Redis | Cluster | string) {
     this.#owned = typeof redis === 'string'
-    this.#client = typeof redis === 'string' ? new Redis(redis) : redis
+    this.#client = typeof redis === 'string' ? new Redis(redis, { retryStrategy: reconnectAfter }) : redis
     this.isCluster = this.#client.isCluster
     this.clientPrefix = String(this.#client.options.keyPrefix ?? '')
     this.database = this.isCluster ? 0 : ((this.#client as Redis).options.db ?? 0)
@@ -52,17 +57,17 @@ export class IoredisPort implements RedisPort {
     return this.#client.status === 'ready'
   }
 
-  async run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const plain = !this.#readOnlyScripts && script.lua !== script.plainLua
-    if (plain) return this.#call('EVAL', script.plainLua, keys, args)
+    if (plain) return this.#call(script, 'eval', script.plainLua, keys, args)
     try {
-      return await this.#call('EVALSHA', script.sha, keys, args)
+      return await this.#call(script, 'evalsha', script.sha, keys, args)
     } catch (error) {
       if (isReply(error, NOT_COMPILED)) return this.#withoutFirstLine(error, script, keys, args)
       if (!isReply(error, /^NOSCRIPT/)) throw error
     }
     try {
-      return await this.#call('EVAL', script.lua, keys, args)
+      return await this.#call(script, 'eval', script.lua, keys, args)
     } catch (error) {
       return this.#withoutFirstLine(error, script, keys, args)
     }
@@ -73,11 +78,11 @@ export class IoredisPort implements RedisPort {
     error: unknown,
     script: Script,
     keys: readonly string[],
-    args: readonly (string | number)[],
+    args: readonly Argument[],
   ): Promise<unknown> {
     if (script.lua === script.plainLua || !isReply(error, NOT_COMPILED)) throw error
     this.#readOnlyScripts = false
-    return this.#call('EVAL', script.plainLua, keys, args)
+    return this.#call(script, 'eval', script.plainLua, keys, args)
   }
 
   async publish(channel: string, message: string): Promise<void> {
@@ -88,17 +93,22 @@ export class IoredisPort implements RedisPort {
     await this.#client.ping()
   }
 
+  ownerOf(key: string): string {
+    if (!this.isCluster) return ONE_SERVER
+    return (this.#client as Cluster).slots[calculateSlot(this.clientPrefix + key)]?.[0] ?? ''
+  }
+
   primaries(): IoredisPrimary[] {
     if (!this.isCluster) {
       const client = this.#client as Redis
-      return [new IoredisPrimary('redis', client, () => true)]
+      return [new IoredisPrimary(ONE_SERVER, client, () => true, this.#confirmers)]
     }
     const cluster = this.#client as Cluster
     return cluster
       .nodes('master')
       .map(node => {
         const name = `${node.options.host}:${node.options.port}`
-        return new IoredisPrimary(name, node, slot => cluster.slots[slot]?.[0] === name)
+        return new IoredisPrimary(name, node, slot => cluster.slots[slot]?.[0] === name, this.#confirmers)
       })
       .filter(primary => cluster.slots.some(owners => owners?.[0] === primary.name))
   }
@@ -114,17 +124,27 @@ export class IoredisPort implements RedisPort {
   close(): void {
     this.#client.off('close', this.#onLoss)
     this.#client.off('-node', this.#onLoss)
+    this.#confirmers.close()
     if (this.#owned) this.#client.disconnect()
   }
 
   #call(
-    command: string,
-    script: string,
+    { readOnly }: Script,
+    command: 'evalsha' | 'eval',
+    text: string,
     keys: readonly string[],
-    args: readonly (string | number)[],
+    args: readonly Argument[],
   ): Promise<unknown> {
-    return this.#client.call(command, script, keys.length, ...keys, ...args)
+    // Not `call`, whose variant for bytes sends the wrong command where pipelining is automatic.
+    const client = this.#client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>
+    const send = client[readOnly ? `${command}Buffer` : command] as (...args: Argument[]) => Promise<unknown>
+    return send.call(client, text, keys.length, ...keys, ...args)
   }
+}
+
+/** Soon at first, and never so late that a server that is back waits for long. */
+function reconnectAfter(attempt: number): number {
+  return Math.min(LONGEST_PAUSE, 50 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2)
 }
 
 function serversOf(client: Redis | Cluster): string {

@@ -1,16 +1,19 @@
 import type { Redis } from 'ioredis'
-import type { RedisPrimary, Subscription, SubscriptionListener } from './redis-port.js'
+import type { Confirmers } from './confirmers.js'
+import type { Confirmer, RedisPrimary, Subscription, SubscriptionListener } from './redis-port.js'
 
 /** One server, reached through an ioredis connection to it. */
 export class IoredisPrimary implements RedisPrimary {
   readonly name: string
   readonly owns: (slot: number) => boolean
   readonly #connection: Redis
+  readonly #confirmers: Confirmers
 
-  constructor(name: string, connection: Redis, owns: (slot: number) => boolean) {
+  constructor(name: string, connection: Redis, owns: (slot: number) => boolean, confirmers: Confirmers) {
     this.name = name
     this.#connection = connection
     this.owns = owns
+    this.#confirmers = confirmers
   }
 
   /**
@@ -18,19 +21,7 @@ export class IoredisPrimary implements RedisPrimary {
    * not tell when it has done so, and what was published meanwhile would be missed unnoticed.
    */
   async subscribe(channels: readonly string[], listener: SubscriptionListener): Promise<Subscription> {
-    const connection = this.#connection.duplicate({
-      autoResubscribe: false,
-      autoResendUnfulfilledCommands: false,
-      enableAutoPipelining: false,
-      enableOfflineQueue: true,
-      keyPrefix: '',
-      lazyConnect: true,
-      maxRetriesPerRequest: 0,
-      monitor: false,
-      reconnectOnError: null,
-      retryStrategy: () => null,
-      sentinelRetryStrategy: () => null,
-    })
+    const connection = this.#duplicate()
     let confirmed = false
     let trouble: Error | undefined
     connection.on('error', (error: Error) => {
@@ -62,18 +53,45 @@ export class IoredisPrimary implements RedisPrimary {
     }
   }
 
+  confirmer(): Promise<Confirmer> {
+    return this.#confirmers.of(this.name, () => this.#duplicate())
+  }
+
+  /** A connection good for as long as it lasts: ioredis neither reconnects it nor sends anything on it again. */
+  #duplicate(): Redis {
+    return this.#connection.duplicate({
+      autoResubscribe: false,
+      autoResendUnfulfilledCommands: false,
+      enableAutoPipelining: false,
+      enableOfflineQueue: true,
+      keyPrefix: '',
+      lazyConnect: true,
+      maxRetriesPerRequest: 0,
+      monitor: false,
+      reconnectOnError: null,
+      retryStrategy: () => null,
+      sentinelRetryStrategy: () => null,
+    })
+  }
+
+  async evictionPolicy(): Promise<string | undefined> {
+    const memory = await this.#connection.info('memory')
+    const limited = Number(/maxmemory:(\d+)/.exec(memory)?.[1] ?? 0) > 0
+    return limited ? /maxmemory_policy:([\w-]+)/.exec(memory)?.[1] : undefined
+  }
+
   async scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }> {
     const [next, keys] = await this.#connection.scan(cursor, 'MATCH', pattern, 'COUNT', count)
     return { cursor: next, keys }
   }
 
-  async read(keys: readonly string[]): Promise<{ value: string | undefined; pttl: number }[]> {
+  async read(keys: readonly string[]): Promise<{ value: Buffer | undefined; pttl: number }[]> {
     if (keys.length === 0) return []
     const prefix = String(this.#connection.options.keyPrefix ?? '')
     const pipeline = this.#connection.pipeline()
     for (const key of keys) {
       const name = key.slice(prefix.length)
-      pipeline.get(name)
+      pipeline.getBuffer(name)
       pipeline.pttl(name)
     }
     const replies = (await pipeline.exec()) ?? []
@@ -82,7 +100,7 @@ export class IoredisPrimary implements RedisPrimary {
       const [expiryError, pttl] = replies[2 * index + 1] ?? []
       if (error && !error.message.startsWith('WRONGTYPE')) throw error
       if (expiryError) throw expiryError
-      return { value: typeof value === 'string' ? value : undefined, pttl: Number(pttl) }
+      return { value: Buffer.isBuffer(value) ? value : undefined, pttl: Number(pttl) }
     })
   }
 }

@@ -23,18 +23,17 @@ export class Keyspace {
   readonly space: string
   /** What every key of a session starts with. */
   readonly start: string
+  readonly isCluster: boolean
   readonly #clientPrefix: string
   readonly #prefix: string
-  readonly #isCluster: boolean
   readonly #probes: SlotFinder
   readonly #tombstones: SlotFinder
-  /** Which number leads to which slot. */
-  readonly #numbers = new Map<number, number>()
+  readonly #tags: SlotFinder
 
   constructor(place: Place, prefix: string, channel?: string) {
     this.#clientPrefix = place.clientPrefix
     this.#prefix = prefix
-    this.#isCluster = place.isCluster
+    this.isCluster = place.isCluster
     this.start = place.clientPrefix + prefix
     this.space = `${place.servers}/${place.database}/${this.start}`
     if (place.isCluster && /^[^{]*\{\}/.test(place.clientPrefix)) {
@@ -44,6 +43,7 @@ export class Keyspace {
     }
     this.#probes = new SlotFinder(number => place.clientPrefix + probeKey(number))
     this.#tombstones = new SlotFinder(number => place.clientPrefix + numberedTombstone(number))
+    this.#tags = new SlotFinder(number => `${this.start}{${number}}`)
     this.channel = channel ?? `${OWN}bus:${place.database}:${place.clientPrefix}${prefix}`
   }
 
@@ -53,21 +53,20 @@ export class Keyspace {
 
   /** Always in the slot of its session, and never among the keys that start with the prefix. */
   tombstone(id: string): string {
-    const session = this.#clientPrefix + this.#prefix + id
-    if (!this.#isCluster || !/[{}]/.test(session)) return `${OWN}tombstone:{${session}}`
+    const session = this.start + id
+    if (!this.isCluster || !/[{}]/.test(session)) return `${OWN}tombstone:{${session}}`
     // Braces of its own keep the name from being a tag. A numbered tag in front finds the slot, whatever follows it.
-    const slot = calculateSlot(session)
-    let number = this.#numbers.get(slot)
-    if (number === undefined) {
-      number = this.#tombstones.exactly(slot)
-      this.#numbers.set(slot, number)
-    }
-    return `${numberedTombstone(number)}:${this.#prefix}${id}`
+    return `${numberedTombstone(this.#tombstones.exactly(calculateSlot(session)))}:${this.#prefix}${id}`
+  }
+
+  /** What goes in front of a hashed id, so that its key lies in the slot of the plain one. */
+  tagOf(id: string): string {
+    return this.isCluster ? `{${this.#tags.exactly(calculateSlot(this.start + id))}}` : ''
   }
 
   /** A key in a slot that is wanted, which no one ever writes; undefined if none of our keys can lie there. */
   probe(wanted: (slot: number) => boolean): string | undefined {
-    if (!this.#isCluster) return probeKey(0)
+    if (!this.isCluster) return probeKey(0)
     const number = this.#probes.among(wanted)
     return number === undefined ? undefined : probeKey(number)
   }

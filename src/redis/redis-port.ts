@@ -1,5 +1,7 @@
 import type { Script } from './scripts.js'
 
+export type Argument = string | number | Buffer
+
 /** All that this package asks of a Redis client. */
 export interface RedisPort {
   /** What the client puts in front of every key. */
@@ -18,7 +20,10 @@ export interface RedisPort {
   /** Whether the client says it is connected. */
   readonly connected: boolean
 
-  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>
+  /** The answer of a read-only script is bytes where others answer with strings. */
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>
+  /** Which server a key is on, as the client knows it; the same for all where there is one server. */
+  ownerOf(key: string): string
   publish(channel: string, message: string): Promise<void>
   ping(): Promise<void>
 
@@ -38,9 +43,22 @@ export interface RedisPrimary {
   /** One step of a SCAN. Keys are as they stand in Redis, with the client's prefix. */
   scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }>
   /** Values and remaining lives (PTTL) of keys that `scan` reported; no value where the key holds no string. */
-  read(keys: readonly string[]): Promise<{ value: string | undefined; pttl: number }[]>
+  read(keys: readonly string[]): Promise<{ value: Buffer | undefined; pttl: number }[]>
   /** Whether it owns this slot of a Redis Cluster. */
   owns(slot: number): boolean
+  /** What it drops when its memory is full: `maxmemory_policy`; undefined if its memory has no limit. */
+  evictionPolicy(): Promise<string | undefined>
+  /** The connection on which to wait for its replicas; opened when first asked for. */
+  confirmer(): Promise<Confirmer>
+}
+
+export interface Confirmer {
+  /**
+   * How many replicas have all that the server had executed when this was called: as soon as there are `count`, or after
+   * `timeout` ms. `marker` is a key of this server that may be written; `until` is when nobody waits any more, on the
+   * monotonic clock.
+   */
+  confirmations(marker: string, count: number, timeout: number, until?: number): Promise<number>
 }
 
 export interface SubscriptionListener {

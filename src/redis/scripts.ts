@@ -7,21 +7,28 @@ export interface Script {
   readonly sha: string
   /** The same for servers before Redis 7, which do not know the first line of a read-only script. */
   readonly plainLua: string
+  /** It changes nothing, and answers with bytes. */
+  readonly readOnly: boolean
 }
 
-function script(name: string, lua: string): Script {
+function script(name: string, lua: string, { readOnly = false } = {}): Script {
   const text = lua.trim()
   return {
     name,
     lua: text,
     sha: createHash('sha1').update(text).digest('hex'),
     plainLua: text.replace(/^#!.*\n/, ''),
+    readOnly,
   }
 }
 
+// A session has one name, or two while ids are being hashed. KEYS then holds a session key and a tombstone key for each, and
+// the first is the one to write under. What stands under the other is moved, never left beside it.
+
 /**
- * KEYS    session, tombstone
- * Output  { value or false, PTTL, tombstone or '', Redis' time in ms, 1 if the key holds something else than a string }
+ * KEYS    session, tombstone, for each name
+ * Output  { value or false, PTTL, the tombstones with a space between, Redis' time in ms, 1 if the key holds something else
+ *         than a string }
  *
  * Read-only, and declared so: CLIENT PAUSE WRITE must not hold up reads.
  */
@@ -30,27 +37,35 @@ export const loadScript = script(
   `
 #!lua flags=no-writes
 local time = redis.call('TIME')
-local value = redis.pcall('GET', KEYS[1])
-local foreign = 0
+local value, left, foreign = false, -2, 0
+local tombstones = {}
+for i = 1, #KEYS, 2 do
+  if left == -2 then
+    left = redis.call('PTTL', KEYS[i])
+    value = left ~= -2 and redis.pcall('GET', KEYS[i])
+  end
+  tombstones[#tombstones + 1] = redis.call('GET', KEYS[i + 1]) or nil
+end
 if type(value) == 'table' and value.err then
   value = false
   foreign = 1
 end
 return {
   value,
-  redis.call('PTTL', KEYS[1]),
-  redis.call('GET', KEYS[2]) or '',
+  left,
+  table.concat(tombstones, ' '),
   time[1] * 1000 + math.floor(time[2] / 1000),
   foreign
 }`,
+  { readOnly: true },
 )
 
 /**
- * KEYS    session, tombstone
- * ARGV    value, PX, channel ('' for no message), message, the tombstone that the caller has seen, Redis' time at which
+ * KEYS    session, tombstone, for each name
+ * ARGV    value, PX, channel ('' for no message), message, the tombstones that the caller has seen, Redis' time at which
  *         the caller saw the session ('' if it did not exist then), how long a tombstone stands, '1' to leave the end of
  *         the session as it is if there is one
- * Output  { 'saved' | 'destroyed' | 'gone', tombstone or '', Redis' time in ms, the PX that was set }
+ * Output  { 'saved' | 'destroyed' | 'gone', the tombstones, Redis' time in ms, the PX that was set }
  *
  * The message goes first and the session last: a user without one of the rights is refused before anything is written. 'gone' answers a
  * caller that saw the session so long ago that the tombstone of a destroy may have come and gone since; both times are
@@ -63,46 +78,73 @@ export const saveScript = script(
 if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local tombstone = redis.call('GET', KEYS[2]) or ''
-if tombstone ~= '' and tombstone ~= ARGV[5] then return { 'destroyed', tombstone, now, 0 } end
-if ARGV[6] ~= '' and now - tonumber(ARGV[6]) >= tonumber(ARGV[7]) and redis.call('EXISTS', KEYS[1]) == 0 then
-  return { 'gone', tombstone, now, 0 }
+local tombstones, unseen = {}, false
+for i = 2, #KEYS, 2 do
+  local tombstone = redis.call('GET', KEYS[i])
+  if tombstone then
+    tombstones[#tombstones + 1] = tombstone
+    unseen = unseen or not string.find(ARGV[5], tombstone, 1, true)
+  end
 end
+local known = table.concat(tombstones, ' ')
+if unseen then return { 'destroyed', known, now, 0 } end
+local forgotten = ARGV[6] ~= '' and now - tonumber(ARGV[6]) >= tonumber(ARGV[7])
 local px = tonumber(ARGV[2])
-if ARGV[8] == '1' then
-  local left = redis.call('PTTL', KEYS[1])
-  if left > 0 then px = left end
+if forgotten or ARGV[8] == '1' then
+  local left = -2
+  for i = 1, #KEYS, 2 do
+    if left == -2 then left = redis.call('PTTL', KEYS[i]) end
+  end
+  if forgotten and left == -2 then return { 'gone', known, now, 0 } end
+  if ARGV[8] == '1' and left > 0 then px = left end
 end
-if tombstone ~= '' and redis.call('PTTL', KEYS[2]) < px then
-  redis.call('PEXPIRE', KEYS[2], string.format('%.0f', px))
+if #tombstones > 0 then
+  for i = 2, #KEYS, 2 do
+    local left = redis.call('PTTL', KEYS[i])
+    if left > 0 and left < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
+  end
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', px))
-return { 'saved', tombstone, now, px }`,
+for i = 3, #KEYS, 2 do redis.call('DEL', KEYS[i]) end
+return { 'saved', known, now, px }`,
 )
 
 /**
- * KEYS    session
- * ARGV    PX, channel ('' for no message), message
+ * KEYS    session, for each name
+ * ARGV    PX, channel ('' for no message), message, and to write the session anew under another key: the SHA-1 of what is to
+ *         be replaced, and what replaces it
  * Output  0 if there is no such session, 1 if its end was moved, 2 if the other nodes were told of it as well
  *
  * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
- * would serve the session past its end.
+ * would serve the session past its end. What another node has saved meanwhile has another SHA-1 and is not replaced.
  */
 export const touchScript = script(
   'touch',
   `
-local left = redis.call('PTTL', KEYS[1])
+local at, left = 0, -2
+for i = 1, #KEYS do
+  if left == -2 then
+    at, left = i, redis.call('PTTL', KEYS[i])
+  end
+end
 if left == -2 then return 0 end
 local shorter = left == -1 or left > tonumber(ARGV[1])
 if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+local value = (at > 1 or ARGV[4]) and redis.call('GET', KEYS[at])
+local outdated = ARGV[4] and redis.sha1hex(value) == ARGV[4]
+if outdated or at > 1 then
+  redis.call('SET', KEYS[1], outdated and ARGV[5] or value, 'PX', ARGV[1])
+  if at > 1 then redis.call('DEL', KEYS[at]) end
+else
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+end
 return shorter and 2 or 1`,
 )
 
 /**
- * KEYS    session, tombstone, session, tombstone, ... (one pair, or several where all are on one server)
+ * KEYS    session, tombstone, session, tombstone, ... (one or two pairs, or many where all are on one server)
  * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand
- * Output  { the tombstone that was written, why one could not be written or '' }
+ * Output  { the tombstone that was written, why one could not be written or '', how many sessions were there }
  *
  * DEL goes before the tombstone: it frees memory, so that a logout works at maxmemory, and what follows a DEL is let
  * through. A script that is sent twice finds its own tombstone and leaves alone what was saved in between.
@@ -114,18 +156,19 @@ if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
-local failure = ''
+local failure, found = '', 0
 for i = 1, #KEYS, 2 do
   local tombstone = redis.call('GET', KEYS[i + 1])
   if tombstone and string.sub(tombstone, -#ARGV[3]) == ARGV[3] then
     written = tombstone
+    found = found + 1
   else
-    redis.call('DEL', KEYS[i])
+    found = found + redis.call('DEL', KEYS[i])
     local set = redis.pcall('SET', KEYS[i + 1], written, 'PX', ARGV[4])
     if type(set) == 'table' and set.err then failure = set.err end
   end
 end
-return { written, failure }`,
+return { written, failure, found }`,
 )
 
 /**
@@ -152,4 +195,17 @@ return {
   string.match(cluster, 'cluster_current_epoch:(%d+)') or '',
   string.match(cluster, 'cluster_size:(%d+)') or ''
 }`,
+)
+
+/**
+ * KEYS    a key that holds nothing worth reading
+ * Output  nothing
+ *
+ * A write that replicas get: what WAIT waits for. The DEL in front lets the SET through at maxmemory.
+ */
+export const markScript = script(
+  'mark',
+  `
+redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[1], '', 'PX', 1)`,
 )

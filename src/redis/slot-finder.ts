@@ -10,6 +10,7 @@ const NUMBERS = 20_000
 export class SlotFinder {
   readonly #nameOf: (number: number) => string
   readonly #slots: number[] = []
+  readonly #numbers = new Map<number, number>()
 
   constructor(nameOf: (number: number) => string) {
     this.#nameOf = nameOf
@@ -23,7 +24,11 @@ export class SlotFinder {
 
   /** The number for a slot; there is one for each. */
   exactly(slot: number): number {
-    for (let number = 0; ; number++) if (this.#slotOf(number) === slot) return number
+    let number = this.#numbers.get(slot)
+    if (number !== undefined) return number
+    for (number = 0; this.#slotOf(number) !== slot; ) number++
+    this.#numbers.set(slot, number)
+    return number
   }
 
   #slotOf(number: number): number {

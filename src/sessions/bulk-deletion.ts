@@ -1,5 +1,6 @@
 import { ClosedError, OptionError, PartialError } from '../base/errors.js'
 import type { Coordinator } from '../bus/coordinator.js'
+import type { SessionRef } from '../redis/session-names.js'
 import { picks, type SessionQuery, type SessionView } from './session-query.js'
 import type { Sessions } from './sessions.js'
 
@@ -53,8 +54,22 @@ export class BulkDeletion {
   matching(predicate: (session: SessionView) => boolean, options: BulkOptions): Promise<BulkResult> {
     const query = this.#query
     return this.#run(options, async function* () {
-      for await (const views of query.views()) {
-        yield { scanned: views.length, ids: views.filter(view => picks(predicate, view)).map(({ id }) => id) }
+      for await (const visited of query.views()) {
+        const picked = visited.filter(({ view }) => picks(predicate, view))
+        yield { scanned: visited.length, refs: picked.map(({ ref }) => ref) }
+      }
+    })
+  }
+
+  /**
+   * The session of a handle of which only the hash is known, if it stands under its plain id: no key leads to it, so all are
+   * looked at.
+   */
+  async named(name: string): Promise<void> {
+    const query = this.#query
+    await this.#run({}, async function* () {
+      for await (const refs of query.refs()) {
+        yield { scanned: refs.length, refs: refs.filter(ref => ref.name === name) }
       }
     })
   }
@@ -69,7 +84,7 @@ export class BulkDeletion {
     }
     await this.#coordinator.publishCacheClear()
     const deletion = this.#run({}, async function* () {
-      for await (const ids of query.ids()) yield { scanned: ids.length, ids }
+      for await (const refs of query.refs()) yield { scanned: refs.length, refs }
     })
     // What went wrong with the deletion says more than what went wrong with the message.
     await deletion.catch(() => {})
@@ -82,19 +97,21 @@ export class BulkDeletion {
 
   async #run(
     { onProgress, signal }: BulkOptions,
-    batches: () => AsyncGenerator<{ scanned: number; ids: string[] }>,
+    batches: () => AsyncGenerator<{ scanned: number; refs: SessionRef[] }>,
   ): Promise<BulkResult> {
     const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
     let failure: unknown
     try {
-      for await (const { scanned, ids } of batches()) {
+      for await (const { scanned, refs } of batches()) {
         if (signal?.aborted) {
           result.aborted = true
           break
         }
         result.scanned += scanned
-        result.matched += ids.length
-        const settled = await Promise.allSettled(this.#chunks(ids).map(chunk => this.#destroy(chunk, result)))
+        result.matched += refs.length
+        const settled = await Promise.allSettled(
+          this.#chunks(refs).map(chunk => this.#destroy(chunk, result)),
+        )
         failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
         const { matched, deleted } = result
         onProgress?.({ scanned: result.scanned, matched, deleted })
@@ -112,31 +129,32 @@ export class BulkDeletion {
     )
   }
 
-  async #destroy(ids: string[], result: BulkResult): Promise<void> {
+  async #destroy(refs: SessionRef[], result: BulkResult): Promise<void> {
     try {
-      await this.#sessions.destroyAll(ids)
-      result.deleted += ids.length
+      await this.#sessions.destroyAll(refs)
+      result.deleted += refs.length
     } catch (error) {
-      result.failed += ids.length
+      result.failed += refs.length
       throw error
     }
   }
 
-  #chunks(ids: string[]): string[][] {
-    const chunks: string[][] = []
-    let chunk: string[] = []
+  #chunks(refs: SessionRef[]): SessionRef[][] {
+    const chunks: SessionRef[][] = []
+    let chunk: SessionRef[] = []
     let characters = 0
-    for (const id of ids) {
+    for (const ref of refs) {
+      const { length } = ref.id ?? ref.name
       if (
         chunk.length === this.#batchSize ||
-        (chunk.length > 0 && characters + id.length > ID_CHARACTERS_SENT)
+        (chunk.length > 0 && characters + length > ID_CHARACTERS_SENT)
       ) {
         chunks.push(chunk)
         chunk = []
         characters = 0
       }
-      chunk.push(id)
-      characters += id.length
+      chunk.push(ref)
+      characters += length
     }
     if (chunk.length > 0) chunks.push(chunk)
     return chunks

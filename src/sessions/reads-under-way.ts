@@ -1,6 +1,7 @@
 import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
+import type { Entry } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
-import type { Entry, LocalCache } from '../cache/local-cache.js'
+import type { LocalCache } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
 import type { StoredSession } from './session-repository.js'
 
@@ -28,18 +29,18 @@ export class ReadsUnderWay {
   }
 
   /** A read that something came between, or that has taken too long, would answer with the past: it is not joined. */
-  join(id: string, read: () => Promise<Read>): Promise<Read> {
+  join(name: string, read: () => Promise<Read>): Promise<Read> {
     const now = momentOf(this.#clock)
-    const current = this.#flights.get(id)
+    const current = this.#flights.get(name)
     if (current?.ticket.live && elapsed(current.startedAt, now) < this.#maxStaleness) {
       this.#stats.coalescedReads++
       return current.read
     }
-    const ticket = this.#cache.beginRead(id)
+    const ticket = this.#cache.beginRead(name)
     const flight = { ticket, startedAt: now, read: this.#fly(ticket, read) }
-    this.#flights.set(id, flight)
+    this.#flights.set(name, flight)
     const land = () => {
-      if (this.#flights.get(id) === flight) this.#flights.delete(id)
+      if (this.#flights.get(name) === flight) this.#flights.delete(name)
     }
     flight.read.then(land, land)
     return flight.read

@@ -1,22 +1,46 @@
 import { type Clock, momentOf } from '../base/clock.js'
-import { ClosedError, OptionError, PartialError } from '../base/errors.js'
+import { ClosedError, OptionError, PartialError, RecordError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
+import type { SessionHandle } from '../base/session-handle.js'
 import type { Emit } from '../base/store-events.js'
-import { decode, setExpiry } from '../codec/record.js'
+import { setExpiry } from '../codec/record.js'
+import type { Serializer } from '../codec/serializer.js'
 import type { Stats } from '../observe/stats.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
+import type { IdHashing, SessionNames, SessionRef } from '../redis/session-names.js'
+import type { SessionRepository } from './session-repository.js'
 
 const KEYS_SCANNED = 1000
 /** Values are read in smaller batches than keys: one may be large. */
 const VALUES_READ = 100
 
+/** What queries call a session: its id, or where ids are hashed a handle. */
+export type IdOf<Hashing extends IdHashing> = Hashing extends false ? string : SessionHandle
+
 /** What every query and every predicate sees of a session. */
-export interface SessionView<Session = JsonObject> {
-  readonly id: string
+export interface SessionView<Session = JsonObject, Id = string | SessionHandle> {
+  readonly id: Id
   readonly data: Session
   /** Null for a session that Redis sets no end. */
   readonly expiresAt: Date | null
+}
+
+/** A session and what an app sees of it. */
+export interface Visited {
+  readonly ref: SessionRef
+  readonly view: SessionView
+}
+
+export interface SessionQueryParts {
+  port: RedisPort
+  keyspace: Keyspace
+  names: SessionNames
+  repository: SessionRepository
+  serializer: Serializer
+  clock: Clock
+  stats: Stats
+  emit: Emit
 }
 
 /**
@@ -24,27 +48,26 @@ export interface SessionView<Session = JsonObject> {
  * beginning to end is seen, one that comes or goes meanwhile may be, and one may be seen twice while Redis resizes.
  */
 export class SessionQuery {
-  readonly #port: RedisPort
-  readonly #keyspace: Keyspace
-  readonly #clock: Clock
-  readonly #stats: Stats
-  readonly #emit: Emit
+  readonly #parts: SessionQueryParts
 
-  constructor(parts: { port: RedisPort; keyspace: Keyspace; clock: Clock; stats: Stats; emit: Emit }) {
-    this.#port = parts.port
-    this.#keyspace = parts.keyspace
-    this.#clock = parts.clock
-    this.#stats = parts.stats
-    this.#emit = parts.emit
+  constructor(parts: SessionQueryParts) {
+    this.#parts = parts
   }
 
-  /** Ids in batches. */
-  ids(): AsyncGenerator<string[]> {
-    return this.#counted(this.#idBatches())
+  /** Every session, in batches; its record is not read. */
+  refs(): AsyncGenerator<SessionRef[]> {
+    return this.#counted(this.#refBatches())
+  }
+
+  /** What an app calls them, in batches. */
+  async *ids(): AsyncGenerator<(string | SessionHandle)[]> {
+    const { names } = this.#parts
+    for await (const refs of this.refs())
+      yield refs.map(ref => names.shown(ref)).filter(id => id !== undefined)
   }
 
   /** Sessions in batches of at most a hundred. */
-  views(): AsyncGenerator<SessionView[]> {
+  views(): AsyncGenerator<Visited[]> {
     return this.#counted(this.#viewBatches())
   }
 
@@ -67,64 +90,88 @@ export class SessionQuery {
     }
   }
 
-  async *#idBatches(): AsyncGenerator<string[]> {
-    for await (const { keys } of this.#scan()) yield keys.map(({ id }) => id)
+  async *#refBatches(): AsyncGenerator<SessionRef[]> {
+    for await (const { keys } of this.#scan()) yield keys.map(({ ref }) => ref)
   }
 
-  async *#viewBatches(): AsyncGenerator<SessionView[]> {
+  /** One that cannot be read for want of a key does not keep the others from being visited; but it is not passed over. */
+  async *#viewBatches(): AsyncGenerator<Visited[]> {
+    let unread: RecordError | undefined
     for await (const { primary, keys } of this.#scan()) {
       for (let start = 0; start < keys.length; start += VALUES_READ) {
-        yield await this.#read(primary, keys.slice(start, start + VALUES_READ))
+        const batch = await this.#read(primary, keys.slice(start, start + VALUES_READ))
+        yield batch.flatMap(visited => {
+          if (!(visited instanceof RecordError)) return [visited]
+          unread ??= visited
+          return []
+        })
       }
     }
+    if (unread) throw unread
   }
 
   async *#scan(): AsyncGenerator<{ primary: RedisPrimary; keys: ScannedKey[] }> {
+    const { port, keyspace, names } = this.#parts
     // A primary that is missed here would be missed without a word.
-    await this.#port.lookForPrimaries()
-    for (const primary of this.#port.primaries()) {
+    await port.lookForPrimaries()
+    for (const primary of port.primaries()) {
       let cursor = '0'
       do {
-        const step = await primary.scan(cursor, this.#keyspace.pattern, KEYS_SCANNED)
+        const step = await primary.scan(cursor, keyspace.pattern, KEYS_SCANNED)
         cursor = step.cursor
         const keys = [...new Set(step.keys)].flatMap(key => {
-          const id = this.#keyspace.idOf(key)
-          return id === undefined ? [] : [{ key, id }]
+          const ref = names.refOfKey(key)
+          return ref === undefined ? [] : [{ key, ref }]
         })
         if (keys.length > 0) yield { primary, keys }
       } while (cursor !== '0')
     }
   }
 
-  async #read(primary: RedisPrimary, keys: ScannedKey[]): Promise<SessionView[]> {
-    const now = momentOf(this.#clock).wall
+  async #read(primary: RedisPrimary, keys: ScannedKey[]): Promise<(Visited | RecordError)[]> {
+    const now = momentOf(this.#parts.clock).wall
     const stored = await primary.read(keys.map(({ key }) => key))
-    return keys.flatMap(({ id }, index) => {
-      const { value, pttl } = stored[index] ?? { value: undefined, pttl: -2 }
-      // Gone since it was scanned.
-      if (pttl === -2) return []
-      try {
-        if (value === undefined) throw new TypeError('the key holds something else than a string')
-        const data = decode(value)
-        const expiresAt = pttl === -1 ? null : new Date(now + pttl)
-        setExpiry(data, expiresAt?.getTime(), now)
-        return [{ id, data, expiresAt }]
-      } catch {
-        this.#stats.unreadableSessions++
-        this.#emit('unreadable', { id, reason: 'the value is not a JSON object' })
-        return []
-      }
-    })
+    const visited = await Promise.all(
+      keys.map(({ ref }, index) => this.#visit(ref, stored[index] ?? { value: undefined, pttl: -2 }, now)),
+    )
+    return visited.filter(each => each !== undefined)
+  }
+
+  async #visit(
+    ref: SessionRef,
+    { value, pttl }: { value: Buffer | undefined; pttl: number },
+    now: number,
+  ): Promise<Visited | RecordError | undefined> {
+    const { names, repository, serializer } = this.#parts
+    const id = names.shown(ref)
+    // Gone since it was scanned, or nothing that this node could reach.
+    if (pttl === -2 || id === undefined) return undefined
+    if (value === undefined) return this.#unreadable(ref, 'the key holds something else than a string')
+    try {
+      const { text } = await repository.open(ref, value)
+      const data = serializer.parse(text) as JsonObject
+      const expiresAt = pttl === -1 ? null : new Date(now + pttl)
+      setExpiry(data, expiresAt?.getTime(), now)
+      return { ref, view: { id, data, expiresAt } }
+    } catch (error) {
+      if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error
+      return this.#unreadable(ref, (error as Error).message)
+    }
+  }
+
+  #unreadable({ name }: SessionRef, reason: string): undefined {
+    this.#parts.stats.unreadableSessions++
+    this.#parts.emit('unreadable', { id: name, reason })
   }
 }
 
 interface ScannedKey {
   readonly key: string
-  readonly id: string
+  readonly ref: SessionRef
 }
 
 /** What a predicate says of a session. A promise would pass for true, and pick every session. */
-export function picks(predicate: (session: SessionView) => boolean, view: SessionView): boolean {
+export function picks<View>(predicate: (session: View) => boolean, view: View): boolean {
   const answer: unknown = predicate(view)
   if (answer instanceof Promise) {
     answer.catch(() => {})

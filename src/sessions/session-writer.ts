@@ -3,12 +3,14 @@ import { type Clock, elapsed, momentOf } from '../base/clock.js'
 import { RefusedError, StoreError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
+import type { Entry } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
-import type { Entry, LocalCache } from '../cache/local-cache.js'
-import { Snapshot } from '../cache/snapshot.js'
-import { decode } from '../codec/record.js'
+import type { LocalCache } from '../cache/local-cache.js'
+import { type Parsing, Snapshot } from '../cache/snapshot.js'
 import type { Stats } from '../observe/stats.js'
-import type { RedisPort } from '../redis/redis-port.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { ReplicaConfirmation } from './replica-confirmation.js'
 import { type SessionRepository, tombstoneTime } from './session-repository.js'
 import type { Sighting } from './sighting.js'
 import { WriteOrder } from './write-order.js'
@@ -25,12 +27,21 @@ export interface WrittenEnd {
 
 export interface SessionWriterOptions {
   repository: SessionRepository
-  port: RedisPort
+  port: GuardedPort
+  names: SessionNames
+  /** Undefined if replicas are not waited for. */
+  replicas: ReplicaConfirmation | undefined
+  parsing: Parsing
   cache: LocalCache | undefined
   bus: Bus
   clock: Clock
   stats: Stats
   emit: Emit
+}
+
+export interface Destroyed {
+  readonly tombstone: string
+  readonly found: number
 }
 
 /**
@@ -45,31 +56,48 @@ export class SessionWriter {
     this.#options = options
   }
 
-  /** Rejects with RefusedError if the session was destroyed and the sighting does not show it; else brings that up to date. */
-  async write(sighting: Sighting, text: string, end: WrittenEnd): Promise<void> {
-    const ticket = this.#options.cache?.beginWrite(sighting.id)
-    await this.#order.after(sighting.id, () => this.#send(sighting, text, end, ticket))
+  /**
+   * Rejects with RefusedError if the session was destroyed and the sighting does not show it; else brings that up to date.
+   * `until` is when the caller stops waiting.
+   */
+  async write(sighting: Sighting, text: string, end: WrittenEnd, until: number): Promise<void> {
+    const ref = this.#options.names.refOf(sighting.id)
+    const ticket = this.#options.cache?.beginWrite(ref.name)
+    await this.#order.after(ref.name, () => this.#send(ref, sighting, text, end, ticket, until))
   }
 
-  /** Removes a session everywhere. The answer is the tombstone that was left. */
-  destroy(id: string): Promise<string> {
-    const ticket = this.#options.cache?.beginWrite(id)
-    return this.#order.after(id, () => this.#destroy([id], ticket ? [ticket] : []))
+  /** Removes a session everywhere. The answer is the tombstone that was left, and how many sessions there were. */
+  destroy(ref: SessionRef): Promise<Destroyed> {
+    const until = this.#options.port.deadlineFromNow()
+    const tickets = this.#forget([ref])
+    return this.#order.after(ref.name, () => this.#destroy([ref], tickets, until))
   }
 
   /** Removes many sessions in one step; on Redis Cluster there may be one only. */
-  async destroyAll(ids: readonly string[]): Promise<void> {
-    const { cache } = this.#options
-    await this.#destroy(ids, cache ? ids.map(id => cache.beginWrite(id)) : [])
+  async destroyAll(refs: readonly SessionRef[]): Promise<void> {
+    await this.#destroy(refs, this.#forget(refs), this.#options.port.deadlineFromNow())
   }
 
-  async #destroy(ids: readonly string[], tickets: readonly Ticket[]): Promise<string> {
-    const { repository, cache, bus } = this.#options
+  /** Whatever becomes of the destroy: this node does not serve the session again without asking Redis. */
+  #forget(refs: readonly SessionRef[]): Ticket[] {
+    const { cache } = this.#options
+    if (!cache) return []
+    return refs.map(({ name }) => {
+      cache.evict(name)
+      return cache.beginWrite(name)
+    })
+  }
+
+  async #destroy(refs: readonly SessionRef[], tickets: readonly Ticket[], until: number): Promise<Destroyed> {
+    const { repository, cache, bus, names, replicas } = this.#options
     try {
-      const announcement = bus.announce({ type: 'SessionDeleted', ids: [...ids] })
-      const { tombstone, failure } = await repository.destroy(ids, randomUUID(), announcement)
+      const ids = refs.flatMap(ref => names.published(ref))
+      const announcement = bus.announce({ type: 'SessionDeleted', ids })
+      const confirm = replicas && (await replicas.begin(refs[0] as SessionRef))
+      const { failure, ...destroyed } = await repository.destroy(refs, randomUUID(), announcement, until)
       if (failure !== '') this.#reportNoTombstone(failure)
-      return tombstone
+      if (confirm) await confirm(until)
+      return destroyed
     } catch (error) {
       this.#doubt(error)
       throw error
@@ -78,23 +106,25 @@ export class SessionWriter {
     }
   }
 
-  async #send(sighting: Sighting, text: string, end: WrittenEnd, ticket: Ticket | undefined): Promise<void> {
-    const { repository, cache, bus, port, stats, clock } = this.#options
-    const { id } = sighting
+  async #send(
+    ref: SessionRef,
+    sighting: Sighting,
+    text: string,
+    end: WrittenEnd,
+    ticket: Ticket | undefined,
+    until: number,
+  ): Promise<void> {
+    const { repository, cache, bus, port, names, stats, clock, parsing } = this.#options
     let entry: Entry | undefined
     try {
       const { creation } = sighting
       if (creation) creation.firstAttempt ??= momentOf(clock)
-      const send = (tombstone: string) =>
-        repository.save({
-          id,
-          text,
-          px: end.px,
-          keepEnd: end.keepEnd,
-          announcement: bus.announce({ type: 'SessionInvalidated', ids: [id] }),
-          tombstone,
-          existedAt: sighting.existed ? sighting.seenAt : undefined,
-        })
+      const send = (tombstone: string) => {
+        const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
+        const existedAt = sighting.existed ? sighting.seenAt : undefined
+        const { px, keepEnd } = end
+        return repository.save({ ref, text, px, keepEnd, announcement, tombstone, existedAt }, until)
+      }
       const losses = port.losses
       let reply = await send(sighting.tombstone)
       if (reply.outcome === 'destroyed' && this.#precedes(reply, sighting, losses)) {
@@ -102,15 +132,17 @@ export class SessionWriter {
       }
       if (reply.outcome !== 'saved') {
         stats.refusedSaves++
+        cache?.evict(ref.name)
         throw new RefusedError(reply.outcome)
       }
       const { expiry, seenAt, tombstone } = reply
-      const snapshot = new Snapshot(text, decode)
-      entry = { snapshot, expiry, readAt: expiry.since, seenAt, tombstone }
+      const snapshot = new Snapshot(text, parsing)
+      entry = { snapshot, expiry, readAt: expiry.since, seenAt, tombstone, outdated: undefined }
       sighting.existed = true
       sighting.tombstone = tombstone
       sighting.seenAt = seenAt
       sighting.snapshot = snapshot
+      sighting.outdated = undefined
       sighting.expiry = expiry
       sighting.expiresAt = end.endsAt
       sighting.creation = undefined

@@ -1,17 +1,18 @@
 import { elapsed, type Moment, momentOf } from '../base/clock.js'
-import { SessionError } from '../base/errors.js'
-import type { JsonObject } from '../base/json.js'
-import type { Entry, Expiry } from '../cache/local-cache.js'
+import { DeadlineError, RedisError, SessionError, UnavailableError } from '../base/errors.js'
+import type { Entry, Expiry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
-import { bodyOf, decode, encode, sameMaxAge, setExpiry } from '../codec/record.js'
+import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
+import type { CheckedSerializer } from '../codec/serializer.js'
+import type { SessionRef } from '../redis/session-names.js'
 import { ReadsUnderWay } from './reads-under-way.js'
 import type { StoredSession } from './session-repository.js'
-import { SessionWriter, type SessionWriterOptions } from './session-writer.js'
+import { type Destroyed, SessionWriter, type SessionWriterOptions } from './session-writer.js'
 import { type Sighting, unseen } from './sighting.js'
 
 export interface Found {
   /** The caller's own copy; undefined if there is no such session. */
-  readonly data: JsonObject | undefined
+  readonly data: object | undefined
   readonly sighting: Sighting
 }
 
@@ -27,7 +28,8 @@ export interface Life {
   always?: boolean
 }
 
-export interface SessionsOptions extends SessionWriterOptions {
+export interface SessionsOptions extends Omit<SessionWriterOptions, 'parsing'> {
+  serializer: CheckedSerializer
   space: string
   touchEvery: number
   maxStaleness: number
@@ -42,28 +44,36 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     this.#options = options
-    this.#writer = new SessionWriter(options)
+    this.#writer = new SessionWriter({ ...options, parsing: options.serializer })
     const { cache, clock, maxStaleness, stats } = options
     if (cache) this.#reads = new ReadsUnderWay(cache, clock, maxStaleness, stats)
   }
 
   /** From memory, at once and without I/O; undefined if memory cannot tell. */
   peek(id: string): Found | undefined {
-    const { cache, bus, clock, stats } = this.#options
+    const { cache, bus, names, clock, stats } = this.#options
     if (!cache) return undefined
     const now = momentOf(clock)
     if (!bus.trusted(now)) return undefined
-    const entry = cache.get(id, now)
+    const entry = cache.get(names.nameOf(id), now)
     if (!entry) return undefined
     stats.hits++
     return this.#found(id, entry, 'memory')
   }
 
   async load(id: string): Promise<Found> {
-    const { repository, stats, space } = this.#options
+    const { repository, names, stats, space } = this.#options
     stats.misses++
-    const read = async () => this.#readable(id, await repository.load(id))
-    const stored = this.#reads ? await this.#reads.join(id, read) : await read()
+    const ref = names.refOf(id)
+    const read = async () => this.#readable(ref, await repository.load(ref))
+    let stored: StoredSession & { entry?: Entry }
+    try {
+      stored = this.#reads ? await this.#reads.join(ref.name, read) : await read()
+    } catch (error) {
+      const stale = this.#stale(ref, error)
+      if (stale) return this.#found(id, stale, 'stale')
+      throw error
+    }
     if (stored.entry) return this.#found(id, stored.entry, 'redis')
     const { tombstone, seenAt } = stored
     const sighting: Sighting = { ...unseen(id, space), tombstone, seenAt }
@@ -72,46 +82,64 @@ export class Sessions {
 
   /**
    * Writes the session, or only moves its expiry if nothing else changed since `sighting`. The sighting is brought up to
-   * date. Rejects with RefusedError if the session was destroyed and the sighting does not show it.
+   * date. Rejects with RefusedError if the session was destroyed and the sighting does not show it. `touchFailed` is told
+   * of what fails where nothing has to be written; left out, that rejects too.
    */
-  async save(id: string, session: object, life: Life, sighting: Sighting): Promise<void> {
+  async save(
+    id: string,
+    session: object,
+    life: Life,
+    sighting: Sighting,
+    touchFailed?: (error: unknown) => void,
+  ): Promise<void> {
+    const until = this.#options.port.deadlineFromNow()
     if (sighting.snapshot && !life.always && this.#unchanged(sighting.snapshot.data, session, life)) {
       if (life.unmoved) return
-      // A session that Redis no longer has is written: it may have expired, and if it was destroyed the script knows.
-      if ((await this.touch(id, life.ttl, sighting.expiry)) !== false) return
+      try {
+        // A session that Redis no longer has is written: it may have expired, and if it was destroyed the script knows.
+        if ((await this.touch(id, life.ttl, sighting, until)) !== false) return
+      } catch (error) {
+        if (!touchFailed) throw error
+        return touchFailed(error)
+      }
     }
-    const text = encode(session)
+    const text = this.#options.serializer.stringify(session)
     this.#checkSize(text)
     const { ttl, endsAt, unmoved = false } = life
-    await this.#writer.write(sighting, text, { px: this.#px(ttl), endsAt, keepEnd: unmoved })
+    await this.#writer.write(sighting, text, { px: this.#px(ttl), endsAt, keepEnd: unmoved }, until)
   }
 
   /**
    * Moves the expiry; true if it was moved, false if there is no such session. Undefined, at once and without I/O, if it
    * would hardly have moved.
    */
-  touch(id: string, ttl: number, known?: Expiry): Promise<boolean> | undefined {
-    const { cache, clock, stats } = this.#options
-    const expiry = known ?? cache?.get(id, momentOf(clock))?.expiry
+  touch(
+    id: string,
+    ttl: number,
+    sighting: Pick<Sighting, 'expiry' | 'outdated'> | undefined,
+    until = this.#options.port.deadlineFromNow(),
+  ): Promise<boolean> | undefined {
+    const { cache, names, clock, stats } = this.#options
+    const known = sighting?.expiry ? sighting : cache?.get(names.nameOf(id), momentOf(clock))
     const px = this.#px(ttl)
-    if (expiry) {
-      const ahead = this.#remaining(expiry.moving ?? expiry)
+    if (known?.expiry) {
+      const ahead = this.#remaining(known.expiry.moving ?? known.expiry)
       if (Math.abs(px - ahead) <= this.slack(ttl)) {
         stats.skippedTouches++
         return undefined
       }
     }
-    return this.#move(id, px, expiry)
+    return this.#move(names.refOf(id), px, known, until)
   }
 
-  /** Removes a session everywhere. The answer is the tombstone that was left. */
-  destroy(id: string): Promise<string> {
-    return this.#writer.destroy(id)
+  /** Removes a session everywhere. */
+  destroy(ref: SessionRef): Promise<Destroyed> {
+    return this.#writer.destroy(ref)
   }
 
   /** Removes many sessions in one step; on Redis Cluster there may be one only. */
-  destroyAll(ids: readonly string[]): Promise<void> {
-    return this.#writer.destroyAll(ids)
+  destroyAll(refs: readonly SessionRef[]): Promise<void> {
+    return this.#writer.destroyAll(refs)
   }
 
   /** How far an expiry may be from where it should be before it is moved. */
@@ -121,22 +149,32 @@ export class Sessions {
 
   /** What is stored is no session: it counts as missing, and stays. */
   reportUnreadable(id: string, reason: string): void {
-    this.#options.stats.unreadableSessions++
-    this.#options.emit('unreadable', { id, reason })
+    const { stats, names, emit } = this.#options
+    stats.unreadableSessions++
+    emit('unreadable', { id: names.nameOf(id), reason })
   }
 
-  async #move(id: string, px: number, expiry: Expiry | undefined): Promise<boolean> {
-    const { repository, cache, clock, bus } = this.#options
+  async #move(
+    ref: SessionRef,
+    px: number,
+    known: Pick<Sighting, 'expiry' | 'outdated'> | undefined,
+    until: number,
+  ): Promise<boolean> {
+    const { repository, cache, names, clock, bus } = this.#options
+    const { expiry, outdated } = known ?? {}
     const target = { since: momentOf(clock), ms: px }
     if (expiry) expiry.moving = target
     try {
-      const moved = await repository.touch(id, px, bus.announce({ type: 'SessionInvalidated', ids: [id] }))
-      if (!moved) cache?.evict(id)
+      const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
+      const rewritten = outdated?.done ? undefined : outdated
+      const moved = await repository.touch({ ref, px, announcement, outdated: rewritten }, until)
+      if (!moved) cache?.evict(ref.name)
       else if (expiry) Object.assign(expiry, target)
+      if (rewritten) rewritten.done = true
       return moved
     } catch (error) {
       // It may have been executed, or may yet be: when the session ends is unknown, and its message must not be ignored.
-      cache?.evict(id)
+      cache?.drop(ref.name)
       bus.doubt()
       throw error
     } finally {
@@ -144,24 +182,45 @@ export class Sessions {
     }
   }
 
-  #readable(id: string, stored: StoredSession): StoredSession & { entry?: Entry } {
-    const { text, expiry, readAt, seenAt, tombstone } = stored
-    if (text === undefined) {
-      if (stored.foreign) this.reportUnreadable(id, 'the key holds something else than a string')
-      return stored
+  #readable(ref: SessionRef, stored: StoredSession): StoredSession & { entry?: Entry } {
+    const { record, unreadable, expiry, readAt, seenAt, tombstone } = stored
+    let reason = unreadable
+    if (record) {
+      try {
+        const snapshot = new Snapshot(record.text, this.#options.serializer)
+        void snapshot.data
+        const { text, outdated: digest } = record
+        const outdated = digest === undefined ? undefined : { text, digest, done: false }
+        return { ...stored, entry: { snapshot, expiry, readAt, seenAt, tombstone, outdated } }
+      } catch (error) {
+        reason = (error as Error).message
+      }
     }
-    try {
-      const snapshot = new Snapshot(text, decode)
-      void snapshot.data
-      return { ...stored, entry: { snapshot, expiry, readAt, seenAt, tombstone } }
-    } catch {
-      this.reportUnreadable(id, 'the value is not a JSON object')
-      return stored
+    if (reason !== undefined) {
+      this.#options.stats.unreadableSessions++
+      this.#options.emit('unreadable', { id: ref.name, reason })
     }
+    return stored
   }
 
-  #found(id: string, entry: Entry, origin: 'memory' | 'redis'): Found {
-    const { snapshot, expiry, tombstone, seenAt } = entry
+  /** What this node may serve instead of an answer that Redis did not give. */
+  #stale({ name }: SessionRef, error: unknown): Entry | undefined {
+    const { cache, clock, stats, emit } = this.#options
+    if (
+      !(error instanceof RedisError || error instanceof DeadlineError || error instanceof UnavailableError)
+    ) {
+      return undefined
+    }
+    const now = momentOf(clock)
+    const entry = cache?.getStale(name, now)
+    if (!entry) return undefined
+    stats.servedStale++
+    emit('servedStale', { age: Math.round(elapsed(entry.readAt, now)), reason: error.message })
+    return entry
+  }
+
+  #found(id: string, entry: Entry, origin: 'memory' | 'redis' | 'stale'): Found {
+    const { snapshot, outdated, expiry, tombstone, seenAt } = entry
     const data = snapshot.copy()
     const expiresAt = endOf(expiry)
     setExpiry(data, expiresAt, this.#options.clock.wall())
@@ -173,6 +232,7 @@ export class Sessions {
       tombstone,
       seenAt,
       snapshot,
+      outdated,
       expiry,
       expiresAt,
       creation: undefined,
@@ -181,7 +241,9 @@ export class Sessions {
   }
 
   #unchanged(before: object, session: object, { ttl }: Life): boolean {
-    return sameMaxAge(before, session, this.slack(ttl)) && bodyOf(before) === bodyOf(session)
+    const { serializer } = this.#options
+    if (!sameMaxAge(before, session, this.slack(ttl))) return false
+    return bodyOf(before, serializer) === bodyOf(session, serializer)
   }
 
   #px(ttl: number): number {

@@ -1,5 +1,5 @@
 import type { Moment } from '../base/clock.js'
-import type { Expiry } from '../cache/local-cache.js'
+import type { Expiry, Outdated } from '../cache/entry.js'
 import type { Snapshot } from '../cache/snapshot.js'
 
 /**
@@ -10,8 +10,8 @@ export interface Sighting {
   readonly id: string
   /** Which store's sessions: a sighting says nothing of the same id elsewhere. */
   readonly space: string
-  /** Where the answer came from; 'new' if the session was not there. */
-  readonly origin: 'memory' | 'redis' | 'new'
+  /** Where the answer came from; 'stale': from memory, since Redis could not be asked; 'new': the session was not there. */
+  readonly origin: 'memory' | 'redis' | 'stale' | 'new'
   /** Whether the session was there. */
   existed: boolean
   /** The tombstone that was there, of a destroy that the request therefore knows of. */
@@ -20,6 +20,7 @@ export interface Sighting {
   seenAt: number
   /** What it held; absent if it was not there. */
   snapshot: Snapshot | undefined
+  outdated: Outdated | undefined
   expiry: Expiry | undefined
   /** The end of its life as the app was told, in ms since the epoch. */
   expiresAt: number | undefined
@@ -40,6 +41,7 @@ export function sightingOfNew(id: string, space: string, tombstone = ''): Sighti
     tombstone,
     seenAt: 0,
     snapshot: undefined,
+    outdated: undefined,
     expiry: undefined,
     expiresAt: undefined,
     creation: {},

@@ -1,38 +1,18 @@
 import type { Redis } from 'ioredis'
 import RedisMock from 'ioredis-mock'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { ClusteredRedisStore, OptionError, RefusedError } from '../../src/index.js'
+import { RefusedError } from '../../src/index.js'
 import { type Data, openStore, type Store } from '../store/open-store.js'
 
-/**
- * ioredis-mock has no `call`, without which the store takes it for no client at all, and neither sockets nor a status, so
- * that nothing could be heard on it. Its Lua runs the scripts, in the form for servers before Redis 7; with `call`
- * supplied it does for a store that stands alone.
- */
-function callableMock() {
-  const mock = new RedisMock()
-  const call = async (command: string, script: string, keys: number, ...rest: string[]) => {
-    if (command === 'EVALSHA') throw new Error('NOSCRIPT No matching script.')
-    if (command !== 'EVAL') throw new Error(`The mock was not expected to run ${command}`)
-    if (script.startsWith('#!')) throw new Error("ERR Error compiling script: unexpected symbol near '#'")
-    return mock.eval(script, keys, ...rest)
-  }
-  return Object.assign(mock, { call })
-}
-
+/** It has neither sockets nor a status, so that nothing can be heard on it: it does for a store that stands alone. */
 describe('ioredis-mock', () => {
-  let mock: ReturnType<typeof callableMock>
+  let mock: InstanceType<typeof RedisMock>
   let store: Store
 
   beforeEach(async () => {
-    mock = callableMock()
+    mock = new RedisMock()
     await mock.flushall()
     store = openStore({ redis: mock as unknown as Redis, cluster: false })
-  })
-
-  it('is refused as it is', () => {
-    const redis = new RedisMock() as unknown as Redis
-    expect(() => new ClusteredRedisStore({ redis })).toThrow(OptionError)
   })
 
   it('saves, reads and destroys', async () => {

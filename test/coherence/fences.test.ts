@@ -214,5 +214,6 @@ function entry(v: number) {
     readAt: now,
     seenAt: now.wall,
     tombstone: '',
+    outdated: undefined,
   }
 }

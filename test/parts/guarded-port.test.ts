@@ -1,18 +1,25 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
+import { Stats } from '../../src/observe/stats.js'
 import { GuardedPort } from '../../src/redis/guarded-port.js'
 import type { RedisPort } from '../../src/redis/redis-port.js'
-import { loadScript } from '../../src/redis/scripts.js'
+import { loadScript, saveScript } from '../../src/redis/scripts.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { SimulatedRedis } from '../support/simulated-redis.js'
 
 const KEY = 'sess:a-secret-id'
 
+const SETTINGS = { deadline: 1_000, retry: false, breaker: false } as const
+
+function guard(port: RedisPort, clock: ManualClock): GuardedPort {
+  return new GuardedPort(port, { ...SETTINGS, clock, stats: new Stats(), emit() {} })
+}
+
 function guarded(answer: () => Promise<unknown>) {
   const clock = new ManualClock()
   const port: RedisPort = new SimulatedRedis(clock).port('n')
   port.run = answer
-  return { clock, port: new GuardedPort(port, 1_000, clock) }
+  return { clock, port: guard(port, clock) }
 }
 
 const failing = (message: string, name = 'ReplyError') =>
@@ -42,18 +49,22 @@ describe('what Redis says of a failure', () => {
   })
 
   it('leaves the outcome open, if it is no answer but a broken connection', async () => {
-    await expect(failing('Connection is closed.', 'Error')).rejects.toMatchObject({ outcomeUnknown: true })
+    const { port } = guarded(async () => {
+      throw new Error('Connection is closed.')
+    })
+    const saved = port.run(saveScript, [KEY], [])
+    await expect(saved).rejects.toMatchObject({ code: 'ERR_REDIS', outcomeUnknown: true })
   })
 })
 
 describe('an operation', () => {
   it('ends by its deadline, whatever becomes of the command', async () => {
     const { clock, port } = guarded(() => new Promise(() => {}))
-    const asked = port.run(loadScript, [KEY], [])
+    const asked = port.run(saveScript, [KEY], [])
     const ended = expect(asked).rejects.toMatchObject({ code: 'ERR_DEADLINE', outcomeUnknown: true })
     clock.advance(1_000)
     await ended
-    expect(port.unreachable).toMatch(/did not answer load within 1000 ms/)
+    expect(port.unreachable).toMatch(/did not answer save within 1000 ms/)
   })
 
   it('is not begun after the end', async () => {

@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bodyOf, decode, encode, sameMaxAge, setExpiry } from '../../src/codec/record.js'
+import { bodyOf as bodyIn, sameMaxAge, setExpiry } from '../../src/codec/record.js'
+import { jsonSerializer } from '../../src/codec/serializer.js'
 
+const { stringify: encode, parse: decode } = jsonSerializer
+const bodyOf = (session: object) => bodyIn(session, jsonSerializer)
 const END = 1_800_000_060_000
 const NOW = 1_800_000_000_000
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Snapshot } from '../../src/cache/snapshot.js'
-import { decode } from '../../src/codec/record.js'
+import { jsonSerializer } from '../../src/codec/serializer.js'
 
 const object = fc.dictionary(
   fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor', 'toJSON', '1')),
@@ -13,7 +13,7 @@ describe('a snapshot', () => {
     fc.assert(
       fc.property(object, value => {
         const text = JSON.stringify(value)
-        const copy = new Snapshot(text, decode).copy()
+        const copy = new Snapshot(text, jsonSerializer).copy()
         expect(JSON.stringify(copy)).toBe(JSON.stringify(JSON.parse(text)))
         expect(Object.keys(copy)).toEqual(Object.keys(JSON.parse(text)))
         expect(Object.getPrototypeOf(copy)).toBe(Object.prototype)
@@ -22,7 +22,7 @@ describe('a snapshot', () => {
   })
 
   it('hands out nothing twice, however deep', () => {
-    const snapshot = new Snapshot('{"a":{"b":[{"c":[1]}]}}', decode)
+    const snapshot = new Snapshot('{"a":{"b":[{"c":[1]}]}}', jsonSerializer)
     const collect = (value: unknown, into = new Set<unknown>()): Set<unknown> => {
       if (typeof value === 'object' && value !== null) {
         into.add(value)

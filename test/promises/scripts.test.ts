@@ -118,7 +118,7 @@ describe('the scripts, as Redis executes them', () => {
     await save('one')
     const [tombstone] = await destroy('d1')
     await save('two', { tombstone })
-    expect(await destroy('d1')).toEqual([tombstone, ''])
+    expect(await destroy('d1')).toEqual([tombstone, '', 1])
     expect(await redis.get(KEYS[0] as string)).toBe('two')
   })
 

@@ -111,7 +111,7 @@ describe('what others would pass', () => {
     [{ ttl: 1_800 }, /ttl: 1800 looks like seconds/],
     [{ ttl: 7_200 }, /write 7200000 for 7200 s/],
     [{ host: 'localhost' }, /^host: give it to the client/],
-    [{ serializer: JSON }, /^serializer: this store has nothing like it/],
+    [{ scanCount: 100 }, /^scanCount: this store has nothing like it/],
   ])('(%j) is told apart', (options, message) => {
     expect(() => new ClusteredRedisStore(options as never)).toThrow(message)
   })
@@ -177,8 +177,8 @@ describe('an option that does not exist', () => {
   })
 
   it('is refused with a list where nothing comes near', () => {
-    expect(complaint({ encryption: true })).toBe(
-      'encryption: there is no such option; there are redis, prefix, ttl, touchEvery, tombstoneTtl, cache, cluster, deadline, maxSessionBytes, logger, clock',
+    expect(complaint({ sharding: true })).toBe(
+      'sharding: there is no such option; there are redis, prefix, ttl, touchEvery, tombstoneTtl, cache, cluster, deadline, retry, breaker, staleIfError, onSaveError, waitForReplicas, compression, maxSessionBytes, encryption, hashIds, serializer, logger, clock',
     )
   })
 

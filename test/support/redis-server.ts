@@ -82,7 +82,7 @@ export class RedisServer {
     await this.#process.kill()
   }
 
-  /** The same port again and nothing in it, whether the server runs or was killed. */
+  /** The same port again and nothing in it but what an append-only file kept, whether the server runs or was killed. */
   async restart(): Promise<void> {
     await this.#process.kill()
     for (const file of await readdir(this.#directory)) {

@@ -1,6 +1,8 @@
 import { type Assembly, assemble } from '../../src/assembly.js'
 import type { Emit, StoreEvents } from '../../src/base/store-events.js'
-import { parseOptions, type StoreOptions } from '../../src/options.js'
+import { parseOptions } from '../../src/options/parse-options.js'
+import type { StoreOptions } from '../../src/options/store-options.js'
+import type { IdHashing } from '../../src/redis/session-names.js'
 import type { Found, Life } from '../../src/sessions/sessions.js'
 import { type Sighting, unseen } from '../../src/sessions/sighting.js'
 import type { ManualClock } from './manual-clock.js'
@@ -17,7 +19,12 @@ export class SimulatedNode {
   readonly port: SimulatedPort
   readonly events: RecordedEvent[] = []
 
-  constructor(redis: SimulatedRedis, clock: ManualClock, name: string, options: StoreOptions<object> = {}) {
+  constructor(
+    redis: SimulatedRedis,
+    clock: ManualClock,
+    name: string,
+    options: StoreOptions<object, IdHashing> = {},
+  ) {
     const emit: Emit = (event, detail) => this.events.push({ name: event, detail })
     this.port = redis.port(name)
     const cluster = options.cluster === false ? (false as const) : { nodeId: name, ...options.cluster }
@@ -29,7 +36,7 @@ export class SimulatedNode {
     redis: SimulatedRedis,
     clock: ManualClock,
     name: string,
-    options: StoreOptions<object> = {},
+    options: StoreOptions<object, IdHashing> = {},
   ): Promise<SimulatedNode> {
     const node = new SimulatedNode(redis, clock, name, options)
     await settled()
@@ -54,10 +61,10 @@ export class SimulatedNode {
   }
 
   destroy(id: string): Promise<unknown> {
-    return this.parts.sessions.destroy(id)
+    return this.parts.sessions.destroy(this.parts.names.refOf(id))
   }
 
   touch(id: string, ttl = 60_000): Promise<boolean> | undefined {
-    return this.parts.sessions.touch(id, ttl)
+    return this.parts.sessions.touch(id, ttl, undefined)
   }
 }

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.js'
 import type {
+  Argument,
   RedisPort,
   RedisPrimary,
   Subscription,
@@ -77,57 +78,73 @@ export class SimulatedRedis {
   }
 
   /** What the scripts do, in the words of this simulation. */
-  execute(script: Script, keys: readonly string[], args: readonly (string | number)[]): unknown {
+  execute(script: Script, keys: readonly string[], args: readonly Argument[]): unknown {
     const arg = args.map(String)
     const now = this.#clock.wall()
     const set = (key: string, value: string, px: number) => this.data.set(key, { value, expiresAt: now + px })
-    const [session = '', tombstoneKey = ''] = keys
+    /** Session key and tombstone key of every name; the session is written under the first. */
+    const pairs = keys.flatMap((key, index) => (index % 2 === 0 ? [[key, keys[index + 1] ?? '']] : []))
+    const [target = ''] = keys
     switch (script.name) {
       case 'probe':
         this.publish(arg[0] as string, arg[1] as string)
         return [this.runId, 'history', '', '']
-      case 'load':
-        return [this.get(session) ?? null, this.pttl(session), this.get(tombstoneKey) ?? '', now, 0]
+      case 'load': {
+        const at = pairs.find(([session]) => this.get(session as string) !== undefined)?.[0] ?? target
+        return [this.get(at) ?? null, this.pttl(at), this.#tombstones(pairs), now, 0]
+      }
       case 'save': {
         const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl, keepEnd] = arg
         if (channel) this.publish(channel, message)
-        const tombstone = this.get(tombstoneKey) ?? ''
-        if (tombstone !== '' && tombstone !== seen) return ['destroyed', tombstone, now, 0]
+        const tombstones = this.#tombstones(pairs)
+        const unseen = tombstones.split(' ').some(tombstone => !seen?.includes(tombstone))
+        if (unseen) return ['destroyed', tombstones, now, 0]
+        const left = Math.max(...pairs.map(([session]) => this.pttl(session as string)))
         const forgotten = existedAt !== '' && now - Number(existedAt) >= Number(tombstoneTtl)
-        if (forgotten && this.get(session) === undefined) return ['gone', tombstone, now, 0]
-        const left = this.pttl(session)
+        if (forgotten && left === -2) return ['gone', tombstones, now, 0]
         const life = keepEnd === '1' && left > 0 ? left : Number(px)
-        set(session, value, life)
-        if (tombstone !== '' && this.pttl(tombstoneKey) < life) set(tombstoneKey, tombstone, life)
-        return ['saved', tombstone, now, life]
+        for (const [session = '', key = ''] of pairs) {
+          const tombstone = this.get(key)
+          if (tombstone && this.pttl(key) < life) set(key, tombstone, life)
+          this.data.delete(session)
+        }
+        set(target, value, life)
+        return ['saved', tombstones, now, life]
       }
       case 'touch': {
         const [px, channel = '', message = ''] = arg
-        const left = this.pttl(session)
-        if (left === -2) return 0
-        const shorter = left > Number(px)
+        const at = keys.find(key => this.get(key) !== undefined)
+        if (at === undefined) return 0
+        const shorter = this.pttl(at) > Number(px)
         if (shorter && channel) this.publish(channel, message)
-        set(session, this.get(session) as string, Number(px))
+        const value = this.get(at) as string
+        this.data.delete(at)
+        set(target, value, Number(px))
         return shorter ? 2 : 1
       }
       case 'destroy': {
         const [channel = '', message = '', id = '', tombstoneTtl] = arg
         if (channel) this.publish(channel, message)
         let written = `1:${now}:${id}`
-        for (let index = 0; index < keys.length; index += 2) {
-          const tombstone = this.get(keys[index + 1] as string)
+        let found = 0
+        for (const [session = '', key = ''] of pairs) {
+          const tombstone = this.get(key)
           if (tombstone?.endsWith(id)) {
             written = tombstone
             continue
           }
-          this.data.delete(keys[index] as string)
-          set(keys[index + 1] as string, written, Number(tombstoneTtl))
+          if (this.data.delete(session)) found++
+          set(key, written, Number(tombstoneTtl))
         }
-        return [written, '']
+        return [written, '', found]
       }
       default:
         throw new Error(`The simulation has no script ${script.name}`)
     }
+  }
+
+  #tombstones(pairs: string[][]): string {
+    return pairs.flatMap(([, key = '']) => this.get(key) ?? []).join(' ')
   }
 
   #deliver(subscriber: Subscriber, channel: string, text: string): void {
@@ -172,7 +189,7 @@ export class SimulatedPort implements RedisPort {
     this.#replies = new Lane(label => redis.step(`${name} is answered ${label}`))
   }
 
-  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return this.#trip(`${script.name} ${keys[0]}`, () => this.#redis.execute(script, keys, args))
   }
 
@@ -184,6 +201,10 @@ export class SimulatedPort implements RedisPort {
     return this.#trip('ping', () => {})
   }
 
+  ownerOf(): string {
+    return 'redis'
+  }
+
   async lookForPrimaries(): Promise<void> {}
 
   primaries(): RedisPrimary[] {
@@ -193,6 +214,8 @@ export class SimulatedPort implements RedisPort {
       subscribe: async (channels, listener) => this.#redis.subscribe(this.#name, channels, listener),
       scan: async () => ({ cursor: '0', keys: [] }),
       read: async () => [],
+      evictionPolicy: async () => undefined,
+      confirmer: () => Promise.reject(new Error('The simulation has no replicas')),
     }
     return [primary]
   }

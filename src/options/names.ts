@@ -1,4 +1,4 @@
-import { OptionError } from './base/errors.js'
+import { OptionError } from '../base/errors.js'
 
 const NAMES: Record<string, readonly string[]> = {
   '': [
@@ -10,13 +10,28 @@ const NAMES: Record<string, readonly string[]> = {
     'cache',
     'cluster',
     'deadline',
+    'retry',
+    'breaker',
+    'staleIfError',
+    'onSaveError',
+    'waitForReplicas',
+    'compression',
     'maxSessionBytes',
+    'encryption',
+    'hashIds',
+    'serializer',
     'logger',
     'clock',
   ],
   cache: ['maxEntries', 'ttl'],
   cluster: ['nodeId', 'channel', 'maxStaleness', 'probeEvery'],
+  retry: ['attempts', 'delay'],
+  breaker: ['failures', 'openFor'],
+  waitForReplicas: ['count', 'timeout'],
+  compression: ['threshold', 'algorithm'],
+  encryption: ['keys', 'write', 'acceptPlaintext'],
 }
+const NAMES_OF_A_KEY = ['id', 'secret']
 
 /** What other stores call it, written without case and separators, and what it is here. */
 const ELSEWHERE: Record<string, string> = {
@@ -31,6 +46,11 @@ const ELSEWHERE: Record<string, string> = {
   disabletouch: 'touchEvery (in milliseconds; touches are few anyway)',
   nodeid: 'cluster.nodeId',
   channel: 'cluster.channel',
+  enableretry: 'retry (on by default)',
+  circuitbreakerenabled: 'breaker (on by default)',
+  compressdata: 'compression',
+  compressionthreshold: 'compression.threshold',
+  encryptredisdata: 'encryption',
   localcacheenabled: 'cache (false switches it off)',
   localcachettl: 'cache.ttl',
   localcachemaxsize: 'cache.maxEntries',
@@ -42,19 +62,22 @@ const ELSEWHERE: Record<string, string> = {
 /** What belongs to the client. */
 const OF_THE_CLIENT = ['host', 'port', 'db', 'password', 'username', 'sentinels', 'name', 'tls']
 /** What other stores have and this one has not. */
-const NOWHERE = ['serializer', 'disablettl', 'scancount']
+const NOWHERE = ['disablettl', 'scancount']
 
 /** Refuses unknown options: one that is silently ignored is a setting somebody relies on. */
 export function checkNames(options: object): void {
-  check('', options)
-  for (const group of ['cache', 'cluster']) {
-    const value = (options as Record<string, unknown>)[group]
-    if (typeof value === 'object' && value !== null) check(group, value)
+  for (const [group, known] of Object.entries(NAMES)) {
+    const value = group === '' ? options : (options as Record<string, unknown>)[group]
+    if (typeof value === 'object' && value !== null) check(group, value, known)
   }
 }
 
-function check(group: string, options: object): void {
-  const known = NAMES[group] as readonly string[]
+/** The same for one of the keys of `encryption`, of which there may be many. */
+export function checkNamesOfKey(place: string, key: object): void {
+  check(place, key, NAMES_OF_A_KEY)
+}
+
+function check(group: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue
     const place = group === '' ? name : `${group}.${name}`

@@ -1,0 +1,86 @@
+import { hash } from 'node:crypto'
+import { UnreadableError } from '../base/errors.js'
+import type { Stats } from '../observe/stats.js'
+import { type Compression, decompress } from './compression.js'
+import { headerOf, isEnvelope, readEnvelope } from './envelope.js'
+import { type KeyRing, unknownKey } from './key-ring.js'
+
+export interface CodecOptions {
+  /** Undefined: nothing is compressed. What is, can be read all the same. */
+  compression: Compression | undefined
+  /** Undefined: nothing is encrypted, and nothing that is can be read. */
+  encryption: { keys: KeyRing; write: boolean; acceptPlaintext: boolean } | undefined
+  maxSessionBytes: number
+  stats: Stats
+}
+
+export interface Opened {
+  readonly text: string
+  /**
+   * Set if this node writes under another key, or none: the digest by which the touch script recognises the record that it
+   * is to replace.
+   */
+  readonly outdated: string | undefined
+}
+
+/**
+ * Text to bytes and back: compressed, then encrypted, each if it is asked for, in one envelope. Without either the text
+ * itself is written. Reading takes whatever the configuration allows to read, however this node writes.
+ */
+export class Codec {
+  readonly #options: CodecOptions
+  readonly #writingKey: string | undefined
+
+  constructor(options: CodecOptions) {
+    this.#options = options
+    this.#writingKey = options.encryption?.write ? options.encryption.keys.writes : undefined
+  }
+
+  /** `binding` names the session: an encrypted record opens under the same name only. */
+  seal(text: string, binding: () => string): string | Buffer | Promise<string | Buffer> {
+    const { compression } = this.#options
+    if (!compression && this.#writingKey === undefined) return text
+    const bytes = Buffer.from(text)
+    const compressed = compression?.compress(bytes)
+    if (compressed instanceof Promise) {
+      return compressed.then(smaller => this.#envelope(text, bytes, smaller, binding))
+    }
+    return this.#envelope(text, bytes, compressed, binding)
+  }
+
+  #envelope(text: string, bytes: Buffer, compressed: Buffer | undefined, binding: () => string) {
+    const keyId = this.#writingKey
+    if (keyId === undefined && !compressed) return text
+    const payload = compressed ?? bytes
+    const header = headerOf({
+      compression: compressed ? (this.#options.compression?.number ?? 0) : 0,
+      size: compressed ? bytes.length : 0,
+      keyId,
+    })
+    const body =
+      keyId === undefined
+        ? payload
+        : (this.#options.encryption as { keys: KeyRing }).keys.encrypt(payload, header, binding())
+    return Buffer.concat([header, body])
+  }
+
+  /** Rejects with UnreadableError if the bytes are no record, with RecordError if this node is not set up to read it. */
+  async open(bytes: Buffer, binding: () => string): Promise<Opened> {
+    const { encryption, maxSessionBytes, stats } = this.#options
+    const envelope = isEnvelope(bytes) ? readEnvelope(bytes) : undefined
+    let payload = envelope?.body ?? bytes
+    if (envelope?.keyId !== undefined) {
+      if (!encryption) throw unknownKey(envelope.keyId, [])
+      payload = encryption.keys.decrypt(envelope.keyId, payload, envelope.header, binding())
+    } else if (encryption) {
+      // Whoever can write to Redis could otherwise put a session of their own in the place of an encrypted one.
+      if (!encryption.acceptPlaintext) throw new UnreadableError('it is not encrypted')
+      stats.plaintextReads++
+    }
+    if (envelope && envelope.compression !== 0) {
+      payload = await decompress(envelope, payload, maxSessionBytes)
+    }
+    const outdated = envelope?.keyId === this.#writingKey ? undefined : hash('sha1', bytes, 'hex')
+    return { text: payload.toString(), outdated }
+  }
+}

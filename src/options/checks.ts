@@ -1,0 +1,69 @@
+import { OptionError } from '../base/errors.js'
+
+const LONGEST_DURATION = 10 * 365 * 86_400_000
+
+export function duration(name: string, value: unknown, least: number): number {
+  // Redis takes whole milliseconds only.
+  if (typeof value === 'number' && value >= least && value <= LONGEST_DURATION) return Math.ceil(value)
+  throw invalid(name, value, `milliseconds from ${least} to ${LONGEST_DURATION} (ten years)`)
+}
+
+export function whole(name: string, value: unknown, most: number, least = 1): number {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most)
+    return value as number
+  throw invalid(name, value, `a whole number from ${least} to ${most}`)
+}
+
+export function text(name: string, value: unknown, { empty = false } = {}): string {
+  if (typeof value === 'string' && (empty || value !== '')) return value
+  throw invalid(name, value, empty ? 'a string' : 'a string that is not empty')
+}
+
+export function flag(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw invalid(name, value, 'true or false')
+}
+
+export function oneOf<T>(name: string, value: unknown, allowed: readonly T[]): T {
+  if (allowed.includes(value as T)) return value as T
+  throw invalid(
+    name,
+    value,
+    allowed
+      .map(each => quoted(each))
+      .join(', ')
+      .replace(/, ([^,]*)$/, ' or $1'),
+  )
+}
+
+/** An option that is false or an object of its own. `unset` is what leaving it out stands for. */
+export function group<T extends object>(
+  name: string,
+  value: false | undefined | T,
+  { unset, names }: { unset: false | T; names: string },
+): false | T {
+  const given = value === undefined ? unset : value
+  if (given === false || isObject(given)) return given
+  throw invalid(name, given, `false or { ${names} }`)
+}
+
+export function methods<T>(name: string, value: T, names: string[]): T {
+  const missing = names.filter(
+    method => typeof (value as Record<string, unknown> | null)?.[method] !== 'function',
+  )
+  if (missing.length === 0) return value
+  throw new OptionError(`${name}: needs the methods ${names.join(', ')}; missing: ${missing.join(', ')}`)
+}
+
+export function invalid(name: string, value: unknown, allowed: string): OptionError {
+  const shown = isObject(value) ? 'an object' : Array.isArray(value) ? 'a list' : quoted(value)
+  return new OptionError(`${name}: got ${shown}, allowed is ${allowed}`)
+}
+
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function quoted(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : String(value)
+}

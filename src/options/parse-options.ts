@@ -1,0 +1,221 @@
+import { hostname } from 'node:os'
+import type { Cluster, Redis } from 'ioredis'
+import { type Clock, systemClock } from '../base/clock.js'
+import { OptionError } from '../base/errors.js'
+import { type Logger, silentLogger } from '../base/logger.js'
+import { COMPRESSION_ALGORITHMS, type CompressionAlgorithm } from '../codec/compression.js'
+import { type CheckedSerializer, checkedSerializer, jsonSerializer } from '../codec/serializer.js'
+import type { GuardOptions } from '../redis/guarded-port.js'
+import { OWN } from '../redis/keyspace.js'
+import type { IdHashing } from '../redis/session-names.js'
+import { duration, group, invalid, isObject, methods, oneOf, text, whole } from './checks.js'
+import { type EncryptionConfig, parseEncryption } from './encryption-options.js'
+import { checkNames } from './names.js'
+import type { StoreOptions } from './store-options.js'
+
+/** Every option, complete and checked. */
+export interface Config {
+  readonly redis: Redis | Cluster | string
+  readonly prefix: string
+  readonly ttl: number | ((session: never) => number)
+  readonly touchEvery: number
+  readonly tombstoneTtl: number
+  readonly cache: false | { readonly maxEntries: number; readonly ttl: number }
+  readonly cluster:
+    | false
+    | {
+        readonly nodeId: string
+        readonly channel: string | undefined
+        readonly maxStaleness: number
+        readonly probeEvery: number
+      }
+  readonly deadline: number
+  readonly retry: GuardOptions['retry']
+  readonly breaker: GuardOptions['breaker']
+  /** 0 for never. */
+  readonly staleIfError: number
+  readonly onSaveError: 'error' | 'log'
+  readonly waitForReplicas: false | { readonly count: number; readonly timeout: number }
+  readonly compression: false | { readonly threshold: number; readonly algorithm: CompressionAlgorithm }
+  readonly maxSessionBytes: number
+  readonly encryption: false | EncryptionConfig
+  readonly hashIds: IdHashing
+  readonly serializer: CheckedSerializer
+  readonly logger: Logger
+  readonly clock: Clock
+}
+
+/** A lifetime of whole minutes in seconds, as other stores have it, is no lifetime that anybody means in milliseconds. */
+const looksLikeSeconds = (ttl: unknown) =>
+  typeof ttl === 'number' && ttl >= 600 && ttl % 60 === 0 && ttl % 1_000 !== 0
+const MOST_ENTRIES = 10_000_000
+const MOST_BYTES = 512 * 1024 * 1024
+
+export function parseOptions<Session extends object>(options: StoreOptions<Session, IdHashing> = {}): Config {
+  if (!isObject(options)) throw invalid('The options', options, 'an object')
+  if (typeof (options as { duplicate?: unknown }).duplicate === 'function') {
+    throw new OptionError('The options: got a Redis client, allowed is an object; pass { redis: client }')
+  }
+  checkNames(options)
+  const cache = group('cache', options.cache, { unset: {}, names: 'maxEntries, ttl' })
+  const cluster = group('cluster', options.cluster, {
+    unset: {},
+    names: 'nodeId, channel, maxStaleness, probeEvery',
+  })
+  const encryption = group('encryption', options.encryption, {
+    unset: false,
+    names: 'keys, write, acceptPlaintext',
+  })
+  const deadline = duration('deadline', options.deadline ?? 1_000, 1)
+  const heldFor = cache && duration('cache.ttl', cache.ttl ?? 30_000, 1)
+  return Object.freeze({
+    redis: redis(options.redis ?? 'redis://127.0.0.1:6379'),
+    prefix: prefix(options.prefix ?? 'sess:'),
+    ttl: lifetime(options.ttl ?? 86_400_000),
+    touchEvery: duration('touchEvery', options.touchEvery ?? 60_000, 0),
+    tombstoneTtl: duration('tombstoneTtl', options.tombstoneTtl ?? 600_000, 1_000),
+    cache: cache && {
+      maxEntries: whole('cache.maxEntries', cache.maxEntries ?? 10_000, MOST_ENTRIES),
+      ttl: heldFor as number,
+    },
+    cluster: cluster && parseCluster(cluster),
+    deadline,
+    retry: parseRetry(options.retry),
+    breaker: parseBreaker(options.breaker),
+    staleIfError: parseStaleIfError(options.staleIfError ?? 0, heldFor),
+    onSaveError: oneOf('onSaveError', options.onSaveError ?? 'error', ['error', 'log'] as const),
+    waitForReplicas: parseReplicas(options.waitForReplicas, deadline),
+    compression: parseCompression(options.compression),
+    maxSessionBytes: whole('maxSessionBytes', options.maxSessionBytes ?? 16 * 1024 * 1024, MOST_BYTES),
+    encryption: encryption && parseEncryption(encryption),
+    hashIds: oneOf('hashIds', options.hashIds ?? false, [false, 'adopt', true] as const),
+    serializer:
+      options.serializer === undefined
+        ? jsonSerializer
+        : checkedSerializer(methods('serializer', options.serializer, ['stringify', 'parse'])),
+    logger: methods('logger', options.logger ?? silentLogger, ['debug', 'info', 'warn', 'error']),
+    clock: methods('clock', options.clock ?? systemClock, ['wall', 'monotonic', 'after']),
+  })
+}
+
+function parseCluster(
+  cluster: Exclude<StoreOptions<object>['cluster'], false | undefined>,
+): Config['cluster'] {
+  const maxStaleness = duration('cluster.maxStaleness', cluster.maxStaleness ?? 2_000, 20)
+  const probeEvery = duration('cluster.probeEvery', cluster.probeEvery ?? Math.min(500, maxStaleness / 4), 5)
+  if (probeEvery > maxStaleness / 2) {
+    throw invalid(
+      'cluster.probeEvery',
+      probeEvery,
+      `at most half of cluster.maxStaleness (${maxStaleness} ms)`,
+    )
+  }
+  return {
+    nodeId: text('cluster.nodeId', cluster.nodeId ?? (process.env.NODE_ID || `${hostname()}:${process.pid}`)),
+    channel: cluster.channel === undefined ? undefined : text('cluster.channel', cluster.channel),
+    maxStaleness,
+    probeEvery,
+  }
+}
+
+function parseRetry(value: StoreOptions['retry']): Config['retry'] {
+  const retry = group('retry', value, { unset: {}, names: 'attempts, delay' })
+  return (
+    retry && {
+      attempts: whole('retry.attempts', retry.attempts ?? 3, 100),
+      delay: duration('retry.delay', retry.delay ?? 50, 1),
+    }
+  )
+}
+
+function parseBreaker(value: StoreOptions['breaker']): Config['breaker'] {
+  const breaker = group('breaker', value, { unset: {}, names: 'failures, openFor' })
+  return (
+    breaker && {
+      failures: whole('breaker.failures', breaker.failures ?? 5, 1_000_000),
+      openFor: duration('breaker.openFor', breaker.openFor ?? 1_000, 1),
+    }
+  )
+}
+
+function parseStaleIfError(value: unknown, heldFor: number | false): number {
+  const stale = duration('staleIfError', value, 0)
+  if (stale === 0) return 0
+  if (heldFor === false) throw invalid('staleIfError', stale, '0 where cache is false: nothing is held')
+  // What was read just in time to be served without a question is as old as that already.
+  if (stale <= heldFor) throw invalid('staleIfError', stale, `0 or more than cache.ttl (${heldFor} ms)`)
+  return stale
+}
+
+function parseReplicas(value: StoreOptions['waitForReplicas'], deadline: number): Config['waitForReplicas'] {
+  const replicas = group('waitForReplicas', value, { unset: false, names: 'count, timeout' })
+  if (!replicas) return false
+  const timeout = duration('waitForReplicas.timeout', replicas.timeout ?? deadline / 2, 1)
+  if (timeout >= deadline) {
+    throw invalid('waitForReplicas.timeout', timeout, `less than the deadline (${deadline} ms)`)
+  }
+  return { count: whole('waitForReplicas.count', replicas.count ?? 1, 100), timeout }
+}
+
+function parseCompression(value: StoreOptions['compression']): Config['compression'] {
+  const compression = group('compression', value, { unset: false, names: 'threshold, algorithm' })
+  return (
+    compression && {
+      threshold: whole('compression.threshold', compression.threshold ?? 1_024, MOST_BYTES, 0),
+      algorithm: oneOf('compression.algorithm', compression.algorithm ?? 'deflate', COMPRESSION_ALGORITHMS),
+    }
+  )
+}
+
+function redis(value: unknown): Redis | Cluster | string {
+  if (typeof value === 'string') {
+    if (/^rediss?:\/\//.test(value) && URL.canParse(value)) return value
+    throw invalid('redis', hidePassword(value), "an ioredis client or a URL such as 'redis://127.0.0.1:6379'")
+  }
+  if (!isObject(value)) throw invalid('redis', value, 'an ioredis client or a URL')
+  const client = value as Partial<Redis> & {
+    isOpen?: unknown
+    options?: { role?: string; scaleReads?: unknown }
+  }
+  if (typeof client.isOpen === 'boolean') {
+    throw new OptionError("redis: this is a client of the package 'redis'; pass one of ioredis, or a URL")
+  }
+  if (typeof client.evalsha !== 'function' || typeof client.duplicate !== 'function') {
+    throw new OptionError(
+      "redis: this is no ioredis client; pass new Redis({ ... }) from 'ioredis', or a URL",
+    )
+  }
+  const { role, scaleReads } = client.options ?? {}
+  if (role === 'slave') {
+    throw new OptionError(
+      "redis: this client is connected to a replica (role: 'slave'), which takes no writes",
+    )
+  }
+  if (scaleReads !== undefined && scaleReads !== 'master') {
+    throw new OptionError(
+      'redis: this cluster client reads from replicas (scaleReads), which lag behind; pass one that does not',
+    )
+  }
+  return value as Redis | Cluster
+}
+
+function prefix(value: unknown): string {
+  const given = text('prefix', value, { empty: true })
+  if (given.startsWith(OWN))
+    throw invalid('prefix', given, `one that does not start with '${OWN}', as the store's own keys do`)
+  return given
+}
+
+function lifetime(value: unknown): Config['ttl'] {
+  if (typeof value === 'function') return value as Config['ttl']
+  if (looksLikeSeconds(value)) {
+    throw new OptionError(
+      `ttl: ${value} looks like seconds, but ttl is in milliseconds here: write ${Number(value) * 1000} for ${value} s`,
+    )
+  }
+  return duration('ttl', value, 1)
+}
+
+function hidePassword(url: string): string {
+  return url.replace(/^(.*?\/\/)?.*@/, '$1***@').replace(/\?.*$/, '?***')
+}

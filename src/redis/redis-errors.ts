@@ -1,0 +1,37 @@
+import { RedisError, StoreError } from '../base/errors.js'
+
+/** Whether Redis itself has answered so. Anything else leaves open whether it has executed the command. */
+export function isAnswer(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return error.name === 'ReplyError' || /^(NOAUTH|WRONGPASS|NOPERM)/.test(error.message)
+}
+
+/** An error of ours: what ioredis throws carries the command and with it the session. */
+export function toStoreError(
+  cause: unknown,
+  { secrets, readOnly }: { secrets: readonly string[]; readOnly: boolean },
+): StoreError {
+  if (cause instanceof StoreError) return cause
+  const error = cause instanceof Error ? cause : new Error(String(cause))
+  const message = withoutSecrets(error.message, secrets) + hint(error.message)
+  const stripped = new Error(message)
+  stripped.name = error.name
+  if (error.stack) stripped.stack = error.stack.replace(error.message, () => message)
+  return new RedisError(`Redis: ${message}`, {
+    cause: stripped,
+    outcomeUnknown: !readOnly && !isAnswer(error),
+  })
+}
+
+/** Redis quotes the arguments of a command that it does not know, and may quote keys elsewhere. */
+function withoutSecrets(message: string, secrets: readonly string[]): string {
+  let clean = message.replace(/,? with args beginning with:[\s\S]*$/, '')
+  for (const secret of secrets) clean = clean.replaceAll(secret, '<key>')
+  return clean
+}
+
+function hint(message: string): string {
+  return /\bchannel/i.test(message) && /permission|can't|NOPERM/i.test(message)
+    ? ' (grant the user the channels &crs:*, or the one in the option cluster.channel and those that start with it)'
+    : ''
+}

@@ -1,0 +1,61 @@
+import { ReplicationError } from '../base/errors.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import type { Keyspace } from '../redis/keyspace.js'
+import type { Confirmer } from '../redis/redis-port.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+
+/** Makes sure that replicas know of a destroy: a failover would otherwise bring the session back. */
+export class ReplicaConfirmation {
+  readonly #port: GuardedPort
+  readonly #keyspace: Keyspace
+  readonly #names: SessionNames
+  readonly #count: number
+  readonly #timeout: number
+
+  constructor(parts: {
+    port: GuardedPort
+    keyspace: Keyspace
+    names: SessionNames
+    count: number
+    timeout: number
+  }) {
+    this.#port = parts.port
+    this.#keyspace = parts.keyspace
+    this.#names = parts.names
+    this.#count = parts.count
+    this.#timeout = parts.timeout
+  }
+
+  /**
+   * Before the destroy is sent, so that the connection is there by then: one that is opened later might lead to a server
+   * that has taken over in between, without the destroy. What it answers with waits for the replicas.
+   */
+  async begin(ref: SessionRef): Promise<(until: number) => Promise<void>> {
+    const owner = this.#port.ownerOf(this.#names.keysOf(ref)[0] as string)
+    const primary = this.#port.primaries().find(({ name }) => name === owner)
+    const { losses } = this.#port
+    let confirmer: Confirmer | undefined
+    let trouble = 'their primary is not known'
+    try {
+      confirmer = await primary?.confirmer()
+    } catch (error) {
+      // The session is destroyed all the same.
+      trouble = (error as Error).message
+    }
+    const marker = primary && this.#keyspace.probe(primary.owns)
+    return async until => {
+      if (!confirmer || marker === undefined) throw this.#unconfirmed(0, `because ${trouble}`)
+      const confirmed = await confirmer
+        .confirmations(marker, this.#count, this.#timeout, until)
+        .catch((error: Error) => {
+          throw this.#unconfirmed(0, `because ${error.message}`)
+        })
+      if (this.#port.losses !== losses) throw this.#unconfirmed(0, 'since a connection was lost meanwhile')
+      if (confirmed < this.#count) throw this.#unconfirmed(confirmed, `within ${this.#timeout} ms`)
+    }
+  }
+
+  #unconfirmed(confirmed: number, reason: string): ReplicationError {
+    return new ReplicationError(confirmed, this.#count, reason)
+  }
+}
