@@ -60,14 +60,26 @@ export class Lifecycle {
       (error: Error) => error.message,
     )
     const now = momentOf(config.clock)
+    const roundTrip = failure === undefined ? now.monotonic - before : null
     return healthOf({
       redis: failure,
+      evicts: failure === undefined ? await this.#evictionPolicy() : undefined,
       channel: listening?.trusted(now) ? [] : listening && suspicions(listening.troubles()),
       identified: listening?.identified,
       leaseAge: listening?.leaseAge(now) ?? null,
-      roundTrip: failure === undefined ? now.monotonic - before : null,
+      roundTrip,
       nodeId: coordinator.nodeId || undefined,
     })
+  }
+
+  /** Where it is hidden, or not to be had in time, it is not known. */
+  async #evictionPolicy(): Promise<string | undefined> {
+    const asked = this.#parts.port.primaries().map(primary => primary.evictionPolicy())
+    for (const answer of await Promise.allSettled(asked)) {
+      if (answer.status === 'fulfilled' && answer.value !== undefined && answer.value !== 'noeviction')
+        return answer.value
+    }
+    return undefined
   }
 
   cacheStats(): CacheStats {

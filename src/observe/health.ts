@@ -4,6 +4,8 @@ export interface HealthFacts {
   redis: string | undefined
   /** Why the cache may not answer, in words; empty if it may. Undefined if nothing is listened to. */
   channel: string[] | undefined
+  /** What Redis drops when its memory is full; undefined if it drops nothing, or does not tell. */
+  evicts: string | undefined
   /** False where an ACL or a proxy hides which server answers. */
   identified: boolean | undefined
   nodeId: string | undefined
@@ -25,13 +27,18 @@ export interface Health {
 }
 
 export function healthOf(facts: HealthFacts): Health {
-  const { redis, channel, identified, leaseAge, roundTrip, nodeId } = facts
+  const { redis, channel, evicts, identified, leaseAge, roundTrip, nodeId } = facts
   const reasons: string[] = []
   if (redis !== undefined) reasons.push(`Redis does not answer: ${redis}`)
   for (const trouble of channel ?? []) reasons.push(`The cache does not answer: ${trouble}`)
   if (channel && identified === false) {
     reasons.push(
       'The server does not tell its run_id (INFO is not allowed or a proxy hides it): a failover is noticed by the echo alone',
+    )
+  }
+  if (evicts !== undefined) {
+    reasons.push(
+      `Redis drops sessions, and the traces of destroyed ones, when its memory is full (maxmemory-policy ${evicts}); noeviction is safe`,
     )
   }
   const trusted = channel?.length === 0

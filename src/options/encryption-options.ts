@@ -1,6 +1,6 @@
 import { OptionError } from '../base/errors.js'
 import { type EncryptionKey, keyBytes } from '../codec/key-ring.js'
-import { flag, invalid, isObject, text } from './checks.js'
+import { flag, isObject } from './checks.js'
 import { checkNamesOfKey } from './names.js'
 import type { StoreOptions } from './store-options.js'
 
@@ -14,13 +14,15 @@ export interface EncryptionConfig {
   readonly acceptPlaintext: boolean
 }
 
-/** No message quotes a secret. */
-export function parseEncryption(
-  encryption: Exclude<StoreOptions['encryption'], false | undefined>,
-): EncryptionConfig {
+/** No message quotes what was given: it may be a secret, also where none belongs. */
+export function parseEncryption(encryption: StoreOptions['encryption']): EncryptionConfig | false {
+  if (encryption === undefined || encryption === false) return false
+  if (!isObject(encryption)) {
+    throw refused('encryption', encryption, 'false or { keys, write, acceptPlaintext }')
+  }
   const { keys } = encryption
   if (!Array.isArray(keys) || keys.length === 0) {
-    throw invalid('encryption.keys', keys, 'a list of { id, secret } with at least one')
+    throw refused('encryption.keys', keys, 'a list of { id, secret } with at least one')
   }
   const parsed = keys.map((key: unknown, index) => parseKey(`encryption.keys[${index}]`, key))
   const again = parsed.find(({ id }, index) => parsed.findIndex(other => other.id === id) !== index)
@@ -36,19 +38,19 @@ export function parseEncryption(
 }
 
 function parseKey(name: string, key: unknown): EncryptionKey {
-  if (!isObject(key)) throw invalid(name, typeof key === 'string' ? 'a string' : key, '{ id, secret }')
+  if (!isObject(key)) throw refused(name, key, '{ id, secret }')
   checkNamesOfKey(name, key)
   const { id, secret } = key as Partial<EncryptionKey>
-  if (!KEY_ID.test(text(`${name}.id`, id))) {
-    throw invalid(`${name}.id`, id, 'up to 64 letters, digits, dots, dashes and underscores')
+  if (typeof id !== 'string' || !KEY_ID.test(id)) {
+    throw refused(`${name}.id`, id, 'up to 64 letters, digits, dots, dashes and underscores')
   }
-  return { id: id as string, secret: checkSecret(`${name}.secret`, secret) }
+  return { id, secret: checkSecret(`${name}.secret`, secret) }
 }
 
 function checkSecret(name: string, secret: unknown): string | Uint8Array {
   const allowed = `a key of ${KEY_BYTES} bytes (a Buffer, 64 hex digits or base64) or a passphrase of at least ${SHORTEST_PASSPHRASE} characters`
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
-    throw new OptionError(`${name}: got ${secret === null ? 'null' : typeof secret}, allowed is ${allowed}`)
+    throw refused(name, secret, allowed)
   }
   const bytes = keyBytes(secret)
   if (bytes && bytes.length !== KEY_BYTES) {
@@ -59,4 +61,10 @@ function checkSecret(name: string, secret: unknown): string | Uint8Array {
   }
   // A copy: what the app does to its buffer afterwards must not matter.
   return typeof secret === 'string' ? secret : Uint8Array.from(secret)
+}
+
+function refused(name: string, value: unknown, allowed: string): OptionError {
+  const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value
+  const shown = typeof value === 'string' ? `a string of ${value.length} characters` : kind
+  return new OptionError(`${name}: got ${shown}, allowed is ${allowed}`)
 }

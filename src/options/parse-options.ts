@@ -62,10 +62,6 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
     unset: {},
     names: 'nodeId, channel, maxStaleness, probeEvery',
   })
-  const encryption = group('encryption', options.encryption, {
-    unset: false,
-    names: 'keys, write, acceptPlaintext',
-  })
   const deadline = duration('deadline', options.deadline ?? 1_000, 1)
   const heldFor = cache && duration('cache.ttl', cache.ttl ?? 30_000, 1)
   return Object.freeze({
@@ -87,7 +83,7 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
     waitForReplicas: parseReplicas(options.waitForReplicas, deadline),
     compression: parseCompression(options.compression),
     maxSessionBytes: whole('maxSessionBytes', options.maxSessionBytes ?? 16 * 1024 * 1024, MOST_BYTES),
-    encryption: encryption && parseEncryption(encryption),
+    encryption: parseEncryption(options.encryption),
     hashIds: oneOf('hashIds', options.hashIds ?? false, [false, 'adopt', true] as const),
     serializer:
       options.serializer === undefined

@@ -253,3 +253,22 @@ describe.skipIf(!realRedis())('a user with few rights', () => {
     expect((await store.health()).status).toBe('down')
   })
 })
+
+describe.skipIf(!realRedis())('a Redis that drops keys when it is full', () => {
+  it('is worth a reason, since a tombstone may be among them; one without a limit or without eviction is not', async () => {
+    const admin = server.client()
+    const store = await readyStore({ redis: server.url })
+    const reasonsWith = async (maxmemory: number, policy: string) => {
+      await admin.config('SET', 'maxmemory', maxmemory)
+      await admin.config('SET', 'maxmemory-policy', policy)
+      return (await store.health()).reasons
+    }
+    expect(await reasonsWith(0, 'allkeys-lru')).toEqual([])
+    expect(await reasonsWith(1e9, 'noeviction')).toEqual([])
+    const [reason, ...others] = await reasonsWith(1e9, 'volatile-ttl')
+    expect(reason).toMatch(/^Redis drops sessions.*maxmemory-policy volatile-ttl\); noeviction is safe$/)
+    expect(others).toEqual([])
+    expect((await store.health()).status).toBe('ok')
+    await reasonsWith(0, 'noeviction')
+  })
+})
