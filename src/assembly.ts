@@ -57,7 +57,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     port,
     names,
     replicas: waitForReplicas
-      ? new ReplicaConfirmation({ port, keyspace, names, ...waitForReplicas })
+      ? new ReplicaConfirmation({ port, keyspace, names, clock, ...waitForReplicas })
       : undefined,
     cache,
     bus,

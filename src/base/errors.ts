@@ -12,6 +12,11 @@ export class StoreError extends Error {
   }
 }
 
+/** Whether Redis may have executed, or may yet execute, what failed with this. */
+export function isOutcomeUnknown(error: unknown): boolean {
+  return !(error instanceof StoreError) || error.outcomeUnknown
+}
+
 /** An option that is unknown or out of range. Thrown by the constructor. */
 export class OptionError extends StoreError {
   constructor(message: string) {

@@ -126,7 +126,7 @@ export class GuardedPort implements RedisPort {
         scan: (cursor, pattern, count) => guard('scan', () => primary.scan(cursor, pattern, count)),
         read: keys => guard('read', () => primary.read(keys), keys),
         evictionPolicy: () => guard('info', () => primary.evictionPolicy()),
-        confirmer: () => this.#confirmer(primary),
+        confirmer: until => this.#confirmer(primary, until),
         subscribe: (channels, listener) => this.#open(primary, channels, listener),
       }
     })
@@ -165,8 +165,9 @@ export class GuardedPort implements RedisPort {
     }
   }
 
-  async #confirmer(primary: RedisPrimary): Promise<Confirmer> {
-    const confirmer = await this.#guard({ operation: 'connect', readOnly: true }, () => primary.confirmer())
+  async #confirmer(primary: RedisPrimary, by?: number): Promise<Confirmer> {
+    const call = { operation: 'connect', readOnly: true, until: by }
+    const confirmer = await this.#guard(call, () => primary.confirmer())
     return {
       confirmations: (marker, count, timeout, until) =>
         this.#guard({ operation: 'wait', readOnly: true, until }, () =>

@@ -48,8 +48,8 @@ export interface RedisPrimary {
   owns(slot: number): boolean
   /** What it drops when its memory is full: `maxmemory_policy`; undefined if its memory has no limit. */
   evictionPolicy(): Promise<string | undefined>
-  /** The connection on which to wait for its replicas; opened when first asked for. */
-  confirmer(): Promise<Confirmer>
+  /** The connection on which to wait for its replicas; opened when first asked for. `until` as below. */
+  confirmer(until?: number): Promise<Confirmer>
 }
 
 export interface Confirmer {

@@ -1,3 +1,4 @@
+import type { Clock } from '../base/clock.js'
 import { ReplicationError } from '../base/errors.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Keyspace } from '../redis/keyspace.js'
@@ -9,6 +10,7 @@ export class ReplicaConfirmation {
   readonly #port: GuardedPort
   readonly #keyspace: Keyspace
   readonly #names: SessionNames
+  readonly #clock: Clock
   readonly #count: number
   readonly #timeout: number
 
@@ -16,12 +18,14 @@ export class ReplicaConfirmation {
     port: GuardedPort
     keyspace: Keyspace
     names: SessionNames
+    clock: Clock
     count: number
     timeout: number
   }) {
     this.#port = parts.port
     this.#keyspace = parts.keyspace
     this.#names = parts.names
+    this.#clock = parts.clock
     this.#count = parts.count
     this.#timeout = parts.timeout
   }
@@ -37,9 +41,9 @@ export class ReplicaConfirmation {
     let confirmer: Confirmer | undefined
     let trouble = 'their primary is not known'
     try {
-      confirmer = await primary?.confirmer()
+      // Not for as long as the destroy may take: it must be sent, whatever becomes of this.
+      confirmer = await primary?.confirmer(this.#clock.monotonic() + this.#timeout)
     } catch (error) {
-      // The session is destroyed all the same.
       trouble = (error as Error).message
     }
     const marker = primary && this.#keyspace.probe(primary.owns)

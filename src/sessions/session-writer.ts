@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, elapsed, momentOf } from '../base/clock.js'
-import { RefusedError, StoreError } from '../base/errors.js'
+import { isOutcomeUnknown, RefusedError, StoreError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry } from '../cache/entry.js'
@@ -169,7 +169,7 @@ export class SessionWriter {
 
   /** A write that may have been executed, or may yet be, makes everything uncertain that this node says of its own. */
   #doubt(error: unknown): boolean {
-    const unknown = !(error instanceof StoreError) || error.outcomeUnknown
+    const unknown = isOutcomeUnknown(error)
     if (unknown) this.#options.bus.doubt()
     return unknown
   }

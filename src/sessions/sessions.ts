@@ -1,5 +1,11 @@
 import { elapsed, type Moment, momentOf } from '../base/clock.js'
-import { DeadlineError, RedisError, SessionError, UnavailableError } from '../base/errors.js'
+import {
+  DeadlineError,
+  isOutcomeUnknown,
+  RedisError,
+  SessionError,
+  UnavailableError,
+} from '../base/errors.js'
 import type { Entry, Expiry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
@@ -173,9 +179,11 @@ export class Sessions {
       if (rewritten) rewritten.done = true
       return moved
     } catch (error) {
-      // It may have been executed, or may yet be: when the session ends is unknown, and its message must not be ignored.
-      cache?.drop(ref.name)
-      bus.doubt()
+      if (isOutcomeUnknown(error)) {
+        // When the session ends is unknown, and the message of this touch must not be ignored if it is yet to come.
+        cache?.drop(ref.name)
+        bus.doubt()
+      }
       throw error
     } finally {
       if (expiry?.moving === target) expiry.moving = undefined
