@@ -33,18 +33,20 @@ export function noteDestroyedByKoa(ctx: object, id: string, space: string, tombs
 /** What is used of Koa's own context. */
 interface KoaContext {
   status?: number
+  type?: string
   body?: unknown
   app?: { emit?: (event: 'error', error: unknown, ctx: object) => unknown }
 }
 
 /**
- * Fails the response as an error does that is thrown. koa-session saves while the handler's own error may be on its way
- * up, which a second one would replace without a trace; this way that error stands, and without one the store's does.
+ * Fails the response as a thrown error does. When koa-session saves at the end, the handler's own error may be on its way
+ * up, and a second one would replace it without a trace; this way that error stands, and without one the store's does.
  * False if there is no response to fail.
  */
 export function failResponse(ctx: KoaContext | undefined, error: unknown): boolean {
   if (!ctx?.app?.emit) return false
   ctx.status = 500
+  ctx.type = 'text'
   ctx.body = 'Internal Server Error'
   ctx.app.emit('error', error, ctx)
   return true

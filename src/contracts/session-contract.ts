@@ -138,7 +138,7 @@ export class SessionContract {
     if (caller.kind === 'app') throw error
     if (onSaveError === 'error') {
       if (caller.kind === 'express' && !express.responseHasBegun(session)) throw error
-      if (caller.kind === 'koa' && !koa.failResponse(caller.ctx, error)) throw error
+      if (caller.kind === 'koa' && !(caller.atEnd && koa.failResponse(caller.ctx, error))) throw error
     }
     this.report(error, 'a save failed')
   }
