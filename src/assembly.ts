@@ -63,6 +63,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     bus,
     clock,
     stats,
+    logger,
     emit: tell,
     space: keyspace.space,
     touchEvery,
@@ -80,7 +81,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return {
-    config,
+    clock,
     logger,
     stats,
     port,

@@ -28,7 +28,7 @@ export class Lifecycle {
 
   /** Resolves when Redis answers and, where there is a cache, it does too; rejects with the reasons if neither comes. */
   async ready(): Promise<void> {
-    const { clock } = this.#parts.config
+    const { clock } = this.#parts
     const deadline = clock.monotonic() + READY_WITHIN
     // A client that connects lazily does so for its first command.
     await this.#parts.port.ping().catch(() => {})
@@ -45,21 +45,21 @@ export class Lifecycle {
 
   /** From what is known now, without asking anyone. */
   healthy(): boolean {
-    const { port, listening, config } = this.#parts
+    const { port, listening, clock } = this.#parts
     if (this.#ended || !port.connected || port.unreachable !== undefined) return false
-    return listening?.trusted(momentOf(config.clock)) ?? true
+    return listening?.trusted(momentOf(clock)) ?? true
   }
 
   /** Asks Redis, and says what is wrong. */
   async health(): Promise<Health> {
     if (this.#ended !== undefined) return ENDED
-    const { port, listening, config, coordinator } = this.#parts
-    const before = config.clock.monotonic()
+    const { port, listening, clock, coordinator } = this.#parts
+    const before = clock.monotonic()
     const failure = await port.ping().then(
       () => undefined,
       (error: Error) => error.message,
     )
-    const now = momentOf(config.clock)
+    const now = momentOf(clock)
     const roundTrip = failure === undefined ? now.monotonic - before : null
     return healthOf({
       redis: failure,
@@ -83,8 +83,8 @@ export class Lifecycle {
   }
 
   cacheStats(): CacheStats {
-    const { stats, cache, listening, config } = this.#parts
-    const now = momentOf(config.clock)
+    const { stats, cache, listening, clock } = this.#parts
+    const now = momentOf(clock)
     return stats.summary({
       size: cache?.size ?? 0,
       trusted: cache !== undefined && !this.#ended && (listening?.trusted(now) ?? true),

@@ -111,8 +111,8 @@ export class RefusedError extends StoreError {
 export class PartialError<Result> extends StoreError {
   readonly result: Result
 
-  constructor(message: string, result: Result, cause?: unknown) {
-    super('ERR_PARTIAL', message, { cause, outcomeUnknown: true })
+  constructor(message: string, result: Result, details: { cause?: unknown; outcomeUnknown: boolean }) {
+    super('ERR_PARTIAL', message, details)
     this.result = result
   }
 }

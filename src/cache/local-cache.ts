@@ -69,11 +69,18 @@ export class LocalCache {
     const { live } = ticket
     this.drop(ticket.name)
     if (entry) this.#enter(ticket.name, entry, live)
+    // What is kept for when Redis is away is older than either of two writes that overlapped.
+    if (!live) this.#stale?.forget(ticket.name)
   }
 
   /** While Redis cannot be asked. */
   getStale(name: string, now: Moment): Entry | undefined {
     return this.#stale?.get(name, now)
+  }
+
+  /** Redis says that there is no such session. */
+  forgetStale(name: string): void {
+    this.#stale?.forget(name)
   }
 
   /** The session is not what is held any more, or may not be. True if there was something to forget. */

@@ -5,6 +5,9 @@ import { RecordError, UnreadableError } from '../base/errors.js'
 /** Below this it takes longer to hand the work to another thread than to do it. */
 const SYNC_BELOW = 32 * 1024
 
+/** What the envelope adds to a record that would do without. */
+const ENVELOPE = 7
+
 interface Algorithm {
   /** As it stands in the envelope. */
   readonly number: number
@@ -61,7 +64,8 @@ export class Compression {
   /** Undefined if it does not pay. A promise above the size at which the event loop would be held up. */
   compress(bytes: Buffer): Buffer | undefined | Promise<Buffer | undefined> {
     if (bytes.length < this.#threshold) return undefined
-    const ifSmaller = (compressed: Buffer) => (compressed.length < bytes.length ? compressed : undefined)
+    const ifSmaller = (compressed: Buffer) =>
+      compressed.length + ENVELOPE < bytes.length ? compressed : undefined
     if (bytes.length < SYNC_BELOW) return ifSmaller(this.#algorithm.deflateSync(bytes))
     return this.#algorithm.deflate(bytes).then(ifSmaller)
   }

@@ -16,7 +16,7 @@ import { RecordError, UnreadableError } from '../base/errors.js'
  */
 export interface Envelope {
   readonly header: Buffer
-  /** A number of `ALGORITHMS`; 0 for none. */
+  /** Which one, by number; 0 for none. */
   readonly compression: number
   /** Before compression; 0 if there was none. */
   readonly size: number
@@ -30,6 +30,8 @@ const MAGIC = 0xfe
 const VERSION = 1
 const COMPRESSION = 0b011
 const ENCRYPTED = 0b100
+/** How many compressions there are. */
+const ALGORITHMS = 2
 const FIXED = 3
 
 export function isEnvelope(bytes: Buffer): boolean {
@@ -51,7 +53,7 @@ export function readEnvelope(bytes: Buffer): Envelope {
   const version = bytes[1] ?? 0
   const flags = bytes[2] ?? 0
   if (version === 0 || flags === 0) throw new UnreadableError('it is no envelope')
-  if (version > VERSION || flags > (COMPRESSION | ENCRYPTED)) {
+  if (version > VERSION || flags > (COMPRESSION | ENCRYPTED) || (flags & COMPRESSION) > ALGORITHMS) {
     throw new RecordError(
       'ERR_NEWER_FORMAT',
       'The stored session has a newer format than this version of the package reads; update this node',

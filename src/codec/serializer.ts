@@ -45,6 +45,7 @@ export function checkedSerializer(serializer: Serializer): CheckedSerializer {
         throw new SessionError('The session cannot be stored: serializer.stringify threw', cause)
       }
       if (typeof text === 'string') return text
+      if (text instanceof Promise) ignore(text)
       throw new SessionError(
         `The session cannot be stored: serializer.stringify answered with ${kindOf(text)} instead of a string`,
       )
@@ -63,7 +64,13 @@ function parsed(text: string, parse: (text: string) => unknown, complaint: strin
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Promise)) {
     return value
   }
+  if (value instanceof Promise) ignore(value)
   throw new UnreadableError(complaint)
+}
+
+/** Nobody waits for it, so nobody would hear of its failure. */
+function ignore(answer: Promise<unknown>): void {
+  answer.catch(() => {})
 }
 
 function kindOf(value: unknown): string {

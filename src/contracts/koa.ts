@@ -35,16 +35,17 @@ interface KoaContext {
   status?: number
   type?: string
   body?: unknown
+  sessionOptions?: { autoCommit?: boolean }
   app?: { emit?: (event: 'error', error: unknown, ctx: object) => unknown }
 }
 
 /**
  * Fails the response as a thrown error does. When koa-session saves at the end, the handler's own error may be on its way
  * up, and a second one would replace it without a trace; this way that error stands, and without one the store's does.
- * False if there is no response to fail.
+ * False if there is no response to fail, or if the handler itself commits and can be told.
  */
 export function failResponse(ctx: KoaContext | undefined, error: unknown): boolean {
-  if (!ctx?.app?.emit) return false
+  if (!ctx?.app?.emit || ctx.sessionOptions?.autoCommit === false) return false
   ctx.status = 500
   ctx.type = 'text'
   ctx.body = 'Internal Server Error'

@@ -56,28 +56,29 @@ export class SessionContract {
   async save(id: unknown, session: unknown, caller: Caller): Promise<void> {
     this.#check(id)
     checkSession(session)
+    try {
+      await this.#save(id, session, caller)
+    } catch (error) {
+      this.#saveFailed(error, id, session, caller)
+    }
+  }
+
+  async #save(id: string, session: object, caller: Caller): Promise<void> {
     const { sessions, ttl, clock } = this.#options
     const sighting = this.#sightingOf(id, session, caller)
     const life =
       caller.kind === 'koa'
         ? lifeByMaxAge(session, caller.maxAge, ttl)
         : lifeByRecord(session, ttl, clock.wall(), sighting)
-    if (life.ttl <= 0) {
-      await this.destroy(id, caller)
-      return
-    }
+    if (life.ttl <= 0) return this.destroy(id, caller)
     // What the app itself asks for is done, and found out if it cannot be; a framework saves for the sake of saving.
     if (caller.kind === 'app') life.always = true
     const touchFailed =
       caller.kind === 'app' ? undefined : (error: unknown) => this.report(error, TOUCH_FAILED)
-    try {
-      await sessions.save(id, session, life, sighting, touchFailed)
-      // What was saved may be saved again, by the same request or by whoever holds the object.
-      if (caller.kind === 'koa' && caller.ctx) koa.rememberKoa(caller.ctx, sighting)
-      else express.rememberExpress(session, sighting)
-    } catch (error) {
-      this.#saveFailed(error, id, session, caller)
-    }
+    await sessions.save(id, session, life, sighting, touchFailed)
+    // What was saved may be saved again, by the same request or by whoever holds the object.
+    if (caller.kind === 'koa' && caller.ctx) koa.rememberKoa(caller.ctx, sighting)
+    else express.rememberExpress(session, sighting)
   }
 
   async destroy(id: unknown, caller: Caller): Promise<void> {

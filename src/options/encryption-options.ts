@@ -41,8 +41,9 @@ function parseKey(name: string, key: unknown): EncryptionKey {
   if (!isObject(key)) throw refused(name, key, '{ id, secret }')
   checkNamesOfKey(name, key)
   const { id, secret } = key as Partial<EncryptionKey>
-  if (typeof id !== 'string' || !KEY_ID.test(id)) {
-    throw refused(`${name}.id`, id, 'up to 64 letters, digits, dots, dashes and underscores')
+  // An id stands in front of every record: a secret in its place must not get that far.
+  if (typeof id !== 'string' || !KEY_ID.test(id) || keyBytes(id)) {
+    throw refused(`${name}.id`, id, 'up to 64 letters, digits, dots, dashes and underscores that are no key')
   }
   return { id, secret: checkSecret(`${name}.secret`, secret) }
 }

@@ -30,12 +30,16 @@ export class CircuitBreaker {
     this.#options = options
   }
 
-  /** Why a command must not be sent, or undefined if it may be; it then has to be followed by `answered` or `failed`. */
-  refusal(): string | undefined {
+  /**
+   * Why a command must not be sent, or undefined if it may be; it then has to be followed by `answered` or `failed`. One that
+   * is given little time is no good to find out with.
+   */
+  refusal(canFindOut = true): string | undefined {
     const state = this.#state
     if (state.name === 'closed') return undefined
     const { clock, openFor } = this.#options
-    if (state.name === 'half-open' || elapsed(state.since, momentOf(clock)) < openFor) return state.reason
+    if (state.name === 'half-open' || !canFindOut) return state.reason
+    if (elapsed(state.since, momentOf(clock)) < openFor) return state.reason
     this.#become({ name: 'half-open', reason: state.reason }, state.reason)
     return undefined
   }

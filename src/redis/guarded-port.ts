@@ -183,7 +183,7 @@ export class GuardedPort implements RedisPort {
     // Not sent at all, so nothing about it is unknown.
     if (left <= 0) throw this.#late({ ...call, readOnly: true }, deadline)
     const breaker = call.server === undefined ? undefined : this.#breakerOf(call.server)
-    const refusal = breaker?.refusal()
+    const refusal = breaker?.refusal(left >= deadline / 2)
     if (refusal !== undefined) {
       this.unreachable = refusal
       throw new UnavailableError(call.operation, refusal)

@@ -22,8 +22,8 @@ function script(name: string, lua: string, { readOnly = false } = {}): Script {
   }
 }
 
-// A session has one name, or two while ids are being hashed. KEYS then holds a session key and a tombstone key for each, and
-// the first is the one to write under. What stands under the other is moved, never left beside it.
+// A session has one name, or two while ids are being hashed. KEYS then holds a session key and a tombstone key for each. What
+// stands under the first counts; what is written under one is gone from the other.
 
 /**
  * KEYS    session, tombstone, for each name
@@ -64,8 +64,8 @@ return {
  * KEYS    session, tombstone, for each name
  * ARGV    value, PX, channel ('' for no message), message, the tombstones that the caller has seen, Redis' time at which
  *         the caller saw the session ('' if it did not exist then), how long a tombstone stands, '1' to leave the end of
- *         the session as it is if there is one
- * Output  { 'saved' | 'destroyed' | 'gone', the tombstones, Redis' time in ms, the PX that was set }
+ *         the session as it is if there is one, the index of the key to write under, '1' to write it only if it is there
+ * Output  { 'saved' | 'destroyed' | 'gone' | 'elsewhere', the tombstones, Redis' time in ms, the PX that was set }
  *
  * The message goes first and the session last: a user without one of the rights is refused before anything is written. 'gone' answers a
  * caller that saw the session so long ago that the tombstone of a destroy may have come and gone since; both times are
@@ -90,12 +90,13 @@ local known = table.concat(tombstones, ' ')
 if unseen then return { 'destroyed', known, now, 0 } end
 local forgotten = ARGV[6] ~= '' and now - tonumber(ARGV[6]) >= tonumber(ARGV[7])
 local px = tonumber(ARGV[2])
-if forgotten or ARGV[8] == '1' then
+if forgotten or ARGV[8] == '1' or ARGV[10] == '1' then
   local left = -2
   for i = 1, #KEYS, 2 do
     if left == -2 then left = redis.call('PTTL', KEYS[i]) end
   end
-  if forgotten and left == -2 then return { 'gone', known, now, 0 } end
+  if left == -2 and ARGV[10] == '1' then return { 'elsewhere', known, now, 0 } end
+  if left == -2 and forgotten then return { 'gone', known, now, 0 } end
   if ARGV[8] == '1' and left > 0 then px = left end
 end
 if #tombstones > 0 then
@@ -104,15 +105,18 @@ if #tombstones > 0 then
     if left > 0 and left < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
   end
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', string.format('%.0f', px))
-for i = 3, #KEYS, 2 do redis.call('DEL', KEYS[i]) end
+local target = KEYS[tonumber(ARGV[9])]
+redis.call('SET', target, ARGV[1], 'PX', string.format('%.0f', px))
+for i = 1, #KEYS, 2 do
+  if KEYS[i] ~= target then redis.call('DEL', KEYS[i]) end
+end
 return { 'saved', known, now, px }`,
 )
 
 /**
  * KEYS    session, for each name
- * ARGV    PX, channel ('' for no message), message, and to write the session anew under another key: the SHA-1 of what is to
- *         be replaced, and what replaces it
+ * ARGV    PX, channel ('' for no message), message, the index of the key to write under, and to encrypt the session anew: the
+ *         SHA-1 of what is to be replaced, and what replaces it
  * Output  0 if there is no such session, 1 if its end was moved, 2 if the other nodes were told of it as well
  *
  * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
@@ -130,19 +134,22 @@ end
 if left == -2 then return 0 end
 local shorter = left == -1 or left > tonumber(ARGV[1])
 if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
-local value = (at > 1 or ARGV[4]) and redis.call('GET', KEYS[at])
-local outdated = ARGV[4] and redis.sha1hex(value) == ARGV[4]
-if outdated or at > 1 then
-  redis.call('SET', KEYS[1], outdated and ARGV[5] or value, 'PX', ARGV[1])
-  if at > 1 then redis.call('DEL', KEYS[at]) end
+local target = tonumber(ARGV[4])
+local value = (at ~= target or ARGV[5]) and redis.call('GET', KEYS[at])
+local outdated = ARGV[5] and redis.sha1hex(value) == ARGV[5]
+if outdated or at ~= target then
+  redis.call('SET', KEYS[target], outdated and ARGV[6] or value, 'PX', ARGV[1])
+  for i = 1, #KEYS do
+    if i ~= target then redis.call('DEL', KEYS[i]) end
+  end
 else
-  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  redis.call('PEXPIRE', KEYS[target], ARGV[1])
 end
 return shorter and 2 or 1`,
 )
 
 /**
- * KEYS    session, tombstone, session, tombstone, ... (one or two pairs, or many where all are on one server)
+ * KEYS    session, tombstone, session, tombstone, ... (for each name, of one session or of many; names may share a tombstone)
  * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand
  * Output  { the tombstone that was written, why one could not be written or '', how many sessions were there }
  *
@@ -157,10 +164,11 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
 local failure, found = '', 0
+local before = {}
+for i = 1, #KEYS, 2 do before[i] = redis.call('GET', KEYS[i + 1]) end
 for i = 1, #KEYS, 2 do
-  local tombstone = redis.call('GET', KEYS[i + 1])
-  if tombstone and string.sub(tombstone, -#ARGV[3]) == ARGV[3] then
-    written = tombstone
+  if before[i] and string.sub(before[i], -#ARGV[3]) == ARGV[3] then
+    written = before[i]
     found = found + 1
   else
     found = found + redis.call('DEL', KEYS[i])

@@ -12,6 +12,14 @@ export interface SessionRef {
   readonly id: string | undefined
 }
 
+/** The keys of a session. */
+export interface Places {
+  /** Session key and tombstone key, for each name; what stands under the first is what counts. */
+  readonly keys: readonly string[]
+  /** Which of the keys to write under, counted from one as Lua does. */
+  readonly target: number
+}
+
 /**
  * What a session is called: in Redis, in memory and on the channel.
  *
@@ -19,11 +27,12 @@ export interface SessionRef {
  * run side by side:
  *
  *   false     reads and writes the plain key, and publishes ids
- *   'adopt'   reads both keys and writes the plain one; publishes and destroys both
- *   true      reads both keys and writes the hashed one; publishes hashes, destroys both
+ *   'adopt'   reads both keys and writes the plain one; publishes ids and hashes, destroys under both
+ *   true      reads and writes the hashed key, and publishes hashes
  *
- * Both keys lie in one slot, so that every script sees both in one step, and a session that is written under one name
- * is gone from the other.
+ * With `true` an id is named to Redis for two reasons only, since MONITOR shows it: the session does not stand under its
+ * hash, or it is being destroyed. Both keys lie in one slot, so that a script that gets both sees them in one step, and a
+ * session that is written under one name is gone from the other.
  */
 export class SessionNames {
   readonly #keyspace: Keyspace
@@ -70,10 +79,24 @@ export class SessionNames {
     return this.#hashing === false ? ref.id : new SessionHandle(ref.name, ref.id)
   }
 
-  /** Session key and tombstone key, of each name it may have; the one under which it is written comes first. */
-  keysOf({ name, id }: SessionRef): string[] {
-    const names = id === undefined || id === name ? [name] : this.#hashing === true ? [name, id] : [id, name]
-    return names.flatMap(each => [this.#keyspace.session(each), this.#keyspace.tombstone(each)])
+  /** Wherever it may stand. */
+  placesOf({ name, id }: SessionRef): Places {
+    if (id === undefined || id === name) return this.#under(name)
+    const [session, tombstone] = this.#under(name).keys as [string, string]
+    const plain = this.#keyspace.session(id)
+    // Nodes that know plain names only look for a plain tombstone; they do not run beside those that hash.
+    return this.#hashing === true
+      ? { keys: [session, tombstone, plain, tombstone], target: 1 }
+      : { keys: [session, tombstone, plain, this.#keyspace.tombstone(id)], target: 3 }
+  }
+
+  /** Where it is looked for before its id is named; undefined if there is no such place. */
+  firstPlaceOf({ name, id }: SessionRef): Places | undefined {
+    return this.#hashing === true && id !== undefined ? this.#under(name) : undefined
+  }
+
+  #under(name: string): Places {
+    return { keys: [this.#keyspace.session(name), this.#keyspace.tombstone(name)], target: 1 }
   }
 
   /** What is published of it: every name that a node listening may know it by. */

@@ -125,7 +125,7 @@ export class BulkDeletion {
     throw new PartialError(
       `The deletion is not complete: ${result.deleted} of ${result.matched} sessions found are known to be deleted: ${reason}`,
       result,
-      failure,
+      { cause: failure, outcomeUnknown: true },
     )
   }
 

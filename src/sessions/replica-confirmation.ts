@@ -35,7 +35,7 @@ export class ReplicaConfirmation {
    * that has taken over in between, without the destroy. What it answers with waits for the replicas.
    */
   async begin(ref: SessionRef): Promise<(until: number) => Promise<void>> {
-    const owner = this.#port.ownerOf(this.#names.keysOf(ref)[0] as string)
+    const owner = this.#port.ownerOf(this.#names.placesOf(ref).keys[0] as string)
     const primary = this.#port.primaries().find(({ name }) => name === owner)
     const { losses } = this.#port
     let confirmer: Confirmer | undefined

@@ -85,7 +85,7 @@ export class SessionQuery {
       throw new PartialError(
         `The query ended early, after ${scanned} sessions: ${reason}`,
         { scanned },
-        cause,
+        { cause, outcomeUnknown: false },
       )
     }
   }

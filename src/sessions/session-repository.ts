@@ -6,7 +6,7 @@ import type { Codec, Opened } from '../codec/codec.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import { destroyScript, loadScript, saveScript, touchScript } from '../redis/scripts.js'
-import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
 
 /** A number as the client hands it over: some are set up to turn every number into a string. */
 type Count = number | string
@@ -51,7 +51,10 @@ export interface TouchCommand {
   outdated: { text: string; digest: string } | undefined
 }
 
-/** The sessions in Redis: each operation one script, one round trip. `until` is when its caller stops waiting. */
+/**
+ * The sessions in Redis: each operation one script, one round trip; two where a session is not found under its hashed id.
+ * `until` is when its caller stops waiting.
+ */
 export class SessionRepository {
   readonly #port: GuardedPort
   readonly #names: SessionNames
@@ -77,9 +80,17 @@ export class SessionRepository {
   }
 
   async load(ref: SessionRef): Promise<StoredSession> {
+    const until = this.#port.deadlineFromNow()
+    const first = this.#names.firstPlaceOf(ref)
+    const stored = first && (await this.#load(ref, first, until))
+    if (stored?.record || stored?.unreadable !== undefined) return stored
+    return this.#load(ref, this.#names.placesOf(ref), until)
+  }
+
+  async #load(ref: SessionRef, { keys }: Places, until: number): Promise<StoredSession> {
     // Before sending: what Redis says of the remaining life counts from a moment that is no later than it was said.
     const readAt = momentOf(this.#clock)
-    const reply = await this.#port.run(loadScript, this.#names.keysOf(ref), [])
+    const reply = await this.#port.run(loadScript, keys, [], until)
     this.#stats.load.record(this.#clock.monotonic() - readAt.monotonic)
     const [value, left, tombstone, seenAt, foreign] = reply as [Buffer | string | null, ...unknown[]]
     const pttl = Number(left)
@@ -93,10 +104,8 @@ export class SessionRepository {
     // -2: it expired between the two commands of a server that runs them apart.
     if (value === null || pttl === -2) return { ...stored, record: undefined }
     try {
-      return {
-        ...stored,
-        record: await this.open(ref, typeof value === 'string' ? Buffer.from(value) : value),
-      }
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value
+      return { ...stored, record: await this.open(ref, bytes) }
     } catch (error) {
       if (!(error instanceof UnreadableError)) throw error
       return { ...stored, record: undefined, unreadable: error.message }
@@ -109,10 +118,25 @@ export class SessionRepository {
   }
 
   async save(command: SaveCommand, until: number): Promise<SaveReply> {
-    const { ref, announcement } = command
+    const { ref } = command
     const sealed = this.#seal(ref, command.text)
     // Waited for only if it has to be: writes leave in the order in which they were issued.
     const value = sealed instanceof Promise ? await sealed : sealed
+    const first = this.#names.firstPlaceOf(ref)
+    // One that was there and is not under its hash may stand under its id, and must not be left there.
+    const reply = first && (await this.#save(command, value, first, until, command.existedAt !== undefined))
+    if (reply && reply.outcome !== 'elsewhere') return reply as SaveReply
+    return (await this.#save(command, value, this.#names.placesOf(ref), until, false)) as SaveReply
+  }
+
+  async #save(
+    command: SaveCommand,
+    value: string | Buffer,
+    { keys, target }: Places,
+    until: number,
+    onlyIfThere: boolean,
+  ): Promise<Omit<SaveReply, 'outcome'> & { outcome: SaveReply['outcome'] | 'elsewhere' }> {
+    const { announcement } = command
     const sentAt = momentOf(this.#clock)
     const args = [
       value,
@@ -123,22 +147,42 @@ export class SessionRepository {
       command.existedAt ?? '',
       this.#tombstoneTtl,
       command.keepEnd ? '1' : '',
+      target,
+      onlyIfThere ? '1' : '',
     ]
-    const reply = await this.#port.run(saveScript, this.#names.keysOf(ref), args, until)
+    const reply = await this.#port.run(saveScript, keys, args, until)
     this.#count(announcement)
     this.#stats.save.record(this.#clock.monotonic() - sentAt.monotonic)
-    const [outcome, tombstone, seenAt, px] = reply as [SaveReply['outcome'], string, Count, Count]
+    const [outcome, tombstone, seenAt, px] = reply as [
+      SaveReply['outcome'] | 'elsewhere',
+      string,
+      Count,
+      Count,
+    ]
     return { outcome, tombstone, seenAt: Number(seenAt), expiry: { since: sentAt, ms: Number(px) } }
   }
 
   /** False if there is no such session. */
-  async touch({ ref, px, announcement, outdated }: TouchCommand, until: number): Promise<boolean> {
-    const { channel, message } = announcement
+  async touch(command: TouchCommand, until: number): Promise<boolean> {
+    const { ref, outdated } = command
     const anew = outdated ? [outdated.digest, await this.#seal(ref, outdated.text)] : []
-    const sessionKeys = this.#names.keysOf(ref).filter((_key, index) => index % 2 === 0)
-    const reply = await this.#port.run(touchScript, sessionKeys, [px, channel, message, ...anew], until)
-    if (Number(reply) === 2) this.#count(announcement)
-    return Number(reply) !== 0
+    const first = this.#names.firstPlaceOf(ref)
+    if (first && (await this.#touch(command, anew, first, until))) return true
+    return this.#touch(command, anew, this.#names.placesOf(ref), until)
+  }
+
+  async #touch(
+    { px, announcement }: TouchCommand,
+    anew: (string | Buffer)[],
+    { keys, target }: Places,
+    until: number,
+  ): Promise<boolean> {
+    const { channel, message } = announcement
+    const sessionKeys = keys.filter((_key, index) => index % 2 === 0)
+    const args = [px, channel, message, (target + 1) / 2, ...anew]
+    const reply = Number(await this.#port.run(touchScript, sessionKeys, args, until))
+    if (reply === 2) this.#count(announcement)
+    return reply !== 0
   }
 
   /**
@@ -151,7 +195,7 @@ export class SessionRepository {
     announcement: Announcement,
     until: number,
   ): Promise<{ tombstone: string; failure: string; found: number }> {
-    const keys = refs.flatMap(ref => this.#names.keysOf(ref))
+    const keys = refs.flatMap(ref => this.#names.placesOf(ref).keys)
     const { channel, message } = announcement
     const args = [channel, message, destroyId, this.#tombstoneTtl]
     const reply = await this.#port.run(destroyScript, keys, args, until)

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Clock, elapsed, momentOf } from '../base/clock.js'
 import { isOutcomeUnknown, RefusedError, StoreError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry } from '../cache/entry.js'
@@ -36,6 +37,7 @@ export interface SessionWriterOptions {
   bus: Bus
   clock: Clock
   stats: Stats
+  logger: Logger
   emit: Emit
 }
 
@@ -176,6 +178,7 @@ export class SessionWriter {
 
   #reportNoTombstone(failure: string): void {
     const message = `A session was destroyed but no tombstone could be written, so a late save may bring it back: ${failure}`
+    this.#options.logger.error(message, { code: 'ERR_TOMBSTONE' })
     this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
   }
 }

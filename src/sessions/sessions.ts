@@ -68,7 +68,7 @@ export class Sessions {
   }
 
   async load(id: string): Promise<Found> {
-    const { repository, names, stats, space } = this.#options
+    const { repository, names, cache, stats, space } = this.#options
     stats.misses++
     const ref = names.refOf(id)
     const read = async () => this.#readable(ref, await repository.load(ref))
@@ -81,6 +81,7 @@ export class Sessions {
       throw error
     }
     if (stored.entry) return this.#found(id, stored.entry, 'redis')
+    cache?.forgetStale(ref.name)
     const { tombstone, seenAt } = stored
     const sighting: Sighting = { ...unseen(id, space), tombstone, seenAt }
     return { data: undefined, sighting }

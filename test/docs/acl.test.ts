@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { ClusteredRedisStore } from '../../src/index.js'
+import { ClusteredRedisStore, type IdHashing, ReplicationError, type StoreOptions } from '../../src/index.js'
 import { startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { ROOT } from '../support/run-command.js'
@@ -31,13 +31,23 @@ interface Trial {
 }
 
 /** Does all that a store does, as a user with these rights. */
-async function attempt(admin: Redis, server: RedisServer, rights: string[]): Promise<Trial> {
+async function attempt(
+  admin: Redis,
+  server: RedisServer,
+  rights: string[],
+  options: StoreOptions<object, IdHashing> = {},
+): Promise<Trial> {
   const name = `user${++users}`
   // Prefixes of their own keep those apart who try at the same time.
   const prefix = `sess:${name}:`
   await admin.acl('SETUSER', name, 'on', '>secret', ...rights)
   const client = server.client({ username: name, password: 'secret', enableReadyCheck: false })
-  const store = new ClusteredRedisStore<object>({ redis: client, prefix, tombstoneTtl: TOMBSTONE_TTL })
+  const store = new ClusteredRedisStore<object, IdHashing>({
+    redis: client,
+    prefix,
+    tombstoneTtl: TOMBSTONE_TTL,
+    ...options,
+  })
   onTestFinished(() => store.shutdown())
   const failures: string[] = []
   const step = (what: string, done: Promise<unknown>) =>
@@ -95,6 +105,40 @@ describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
         expect(failures.length > 0 || !trusted, `${command} is missing, and nothing fails`).toBe(true)
       }
     }
+  })
+
+  it('suffice with compression, with encryption and with hashed ids', async () => {
+    const variants: StoreOptions<object, IdHashing>[] = [
+      { compression: { threshold: 0 } },
+      { encryption: { keys: [{ id: 'a', secret: Buffer.alloc(32) }], acceptPlaintext: true } },
+      { hashIds: 'adopt' },
+      { hashIds: true },
+    ]
+    const trials = await Promise.all(variants.map(options => attempt(admin, server, rules, options)))
+    expect(trials).toEqual(variants.map(() => ({ failures: [], trusted: true, identified: true })))
+  })
+
+  it('suffice with one more for waitForReplicas', async () => {
+    const waitForReplicas = { timeout: 50 }
+    // There is no replica, so nothing can be confirmed. What is wanted is that it is waited for.
+    const unconfirmed = expect.stringMatching(/^destroy: .*0 of 1 replicas have confirmed it within 50 ms/)
+    const [trial, without] = await Promise.all([
+      attempt(admin, server, [...rules, '+wait'], { waitForReplicas }),
+      attempt(admin, server, rules, { waitForReplicas }),
+    ])
+    expect(trial.failures).toEqual([unconfirmed, expect.stringMatching(/^clear: .* within 50 ms/)])
+    expect(without.failures[0]).toMatch(/^destroy: .*NOPERM/)
+  })
+
+  it('a destroy that cannot be waited for is done all the same', async () => {
+    await admin.acl('SETUSER', 'impatient', 'on', '>secret', ...rules)
+    const redis = server.client({ username: 'impatient', password: 'secret', enableReadyCheck: false })
+    const store = new ClusteredRedisStore<object>({ redis, waitForReplicas: {} })
+    onTestFinished(() => store.shutdown())
+    await store.set('one', {})
+    await expect(store.destroy('one')).rejects.toThrow(ReplicationError)
+    expect(await admin.exists('sess:one')).toBe(0)
+    expect(await admin.exists('crs:tombstone:{sess:one}')).toBe(1)
   })
 
   it.each(['~sess:*', '~crs:*', '&crs:*'])('does not work without %s', async right => {

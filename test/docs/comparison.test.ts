@@ -136,3 +136,44 @@ it.skipIf(!realRedis())(
     expect(await get()).toEqual({ cookie: {} })
   },
 )
+
+describe.skipIf(!realRedis())('a Redis that does not answer', () => {
+  it('connect-redis still waits when a request here has failed by its deadline', async () => {
+    const silent = await startRedis()
+    const theirs = await connectRedis('silent:', { url: silent.url })
+    const ours = new ClusteredRedisStore({ redis: silent.url, prefix: 'silent-ours:' })
+    onTestFinished(() => ours.shutdown())
+    await ours.ready()
+    await silent.pause()
+    let answered = false
+    theirs.get('one', () => {
+      answered = true
+    })
+    await expect(ours.get('one')).rejects.toMatchObject({ code: 'ERR_DEADLINE' })
+    expect(answered).toBe(false)
+    silent.resume()
+    await until(() => answered)
+  })
+})
+
+describe.skipIf(!realRedis())('what stands in Redis', () => {
+  it('connect-redis: the id in the key, the session in plain text; here neither, if so configured', async () => {
+    const admin = server.client()
+    const session = { cookie: { originalMaxAge: null }, user: 'ada' } as never
+    const theirs = await connectRedis('stored:')
+    await new Promise(resolve => theirs.set('an-id', session, resolve))
+    expect(await admin.keys('stored:*')).toEqual(['stored:an-id'])
+    expect(await admin.get('stored:an-id')).toContain('ada')
+    const ours = new ClusteredRedisStore({
+      redis: server.url,
+      prefix: 'stored-ours:',
+      encryption: { keys: [{ id: 'a', secret: Buffer.alloc(32) }] },
+      hashIds: true,
+    })
+    onTestFinished(() => ours.shutdown())
+    await ours.set('an-id', session)
+    const keys = await admin.keys('stored-ours:*')
+    expect(keys).toEqual([expect.stringMatching(/^stored-ours:sha256:[0-9a-f]{64}$/)])
+    expect(String(await admin.getBuffer(keys[0] as string))).not.toContain('ada')
+  })
+})

@@ -1,4 +1,4 @@
-import { access, readFile } from 'node:fs/promises'
+import { access, readdir, readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import ts from 'typescript'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -78,6 +78,21 @@ describe('the table of hazards', () => {
   })
 })
 
+describe('the annotated tree', () => {
+  it('has every file of src, each in its folder, and no other', async () => {
+    const { text } = page('docs/architecture.md')
+    const tree = /^src\/\n(.*?)^```/ms.exec(text)?.[1] ?? ''
+    let folder = ''
+    const named = tree.split('\n').flatMap(line => {
+      const [, inner, name = ''] = /^(│ {3}| {4})?[├└]── (\S+)/.exec(line) ?? []
+      if (name.endsWith('/')) folder = name
+      return name.endsWith('.ts') ? [inner === undefined ? name : folder + name] : []
+    })
+    const files = await readdir(join(ROOT, 'src'), { recursive: true })
+    expect(named.sort()).toEqual(files.filter(name => name.endsWith('.ts')).sort())
+  })
+})
+
 describe('the tables of the README', () => {
   /** The members of a class or an interface; those of its literal types too, with their path. */
   async function membersOf(file: string, name: string): Promise<string[]> {
@@ -129,8 +144,9 @@ describe('the tables of the README', () => {
   })
 
   it('have every option', async () => {
-    const options = await membersOf('src/options.ts', 'StoreOptions')
+    const options = await membersOf('src/options/store-options.ts', 'StoreOptions')
     expect(options).toContain('cluster.maxStaleness')
+    expect(options).toContain('encryption.acceptPlaintext')
     expect(missing(options)).toEqual([])
   })
 
@@ -160,9 +176,13 @@ describe('the tables of the README', () => {
     const source = await readFile(join(ROOT, 'src/base/errors.ts'), 'utf8')
     const known = namesInTables(page('docs/errors.md'))
     for (const [, name = ''] of source.matchAll(/class (\w+)/g)) expect(known).toContain(name)
-    for (const file of ['src/base/errors.ts', 'src/lifecycle.ts', 'src/contracts/session-contract.ts']) {
-      const text = await readFile(join(ROOT, file), 'utf8')
-      for (const [code] of text.matchAll(/ERR_\w+/g)) expect(known).toContain(code)
+    const files = (await readdir(join(ROOT, 'src'), { recursive: true })).filter(name => name.endsWith('.ts'))
+    const codes = new Set<string>()
+    for (const file of files) {
+      const text = await readFile(join(ROOT, 'src', file), 'utf8')
+      for (const [code] of text.matchAll(/ERR_\w+/g)) codes.add(code)
     }
+    expect(codes).toContain('ERR_UNKNOWN_KEY')
+    expect([...codes].filter(code => !known.has(code))).toEqual([])
   })
 })

@@ -113,6 +113,7 @@ async function run(block: Block): Promise<Running> {
       ...process.env,
       REDIS_URL: `${server.url}/${database}`,
       SESSION_SECRET: 'a secret of the test with 32 characters',
+      SESSION_KEY: 'ab'.repeat(32),
       NODE_ID: 'snippet',
     },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -248,8 +249,14 @@ describe.skipIf(!realRedis())('the snippets run', () => {
     await until(() => /^2 .* 1$/m.test(output()))
   })
 
+  it('where ids are hashed, lists give handles, which end sessions', async () => {
+    const { output } = await run(snippet('store.revoke('))
+    await until(() => /^sha256:[0-9a-f]{64}$/m.test(output()))
+    expect(await sessionsIn()).toEqual([])
+  })
+
   it('and so do all the others', async () => {
-    const tried = /from '(express|koa|fastify)'|\/health|SIGTERM|bulkDelete\(|eachSession/
+    const tried = /from '(express|koa|fastify)'|\/health|SIGTERM|bulkDelete\(|eachSession|store\.revoke\(/
     const others = code().filter(block => block.marker.startsWith('run') && !tried.test(block.code))
     expect(others.length).toBeGreaterThan(3)
     await Promise.all(others.map(run))

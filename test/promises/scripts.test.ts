@@ -32,7 +32,9 @@ function run(script: Script, keys: string[], ...args: (string | number)[]): Prom
 }
 
 const save = (value: string, { tombstone = '', existedAt = '' as number | '', ttl = TTL } = {}) =>
-  run(saveScript, KEYS, value, 60_000, '', '', tombstone, existedAt, ttl) as Promise<[string, string, number]>
+  run(saveScript, KEYS, value, 60_000, '', '', tombstone, existedAt, ttl, '', 1, '') as Promise<
+    [string, string, number]
+  >
 const destroy = (id: string) => run(destroyScript, KEYS, '', '', id, TTL) as Promise<[string, string]>
 const load = () => run(loadScript, KEYS) as Promise<[string | null, number, string, number, number]>
 
@@ -71,7 +73,7 @@ describe('the scripts, as Redis executes them', () => {
   it('leave the end of a session where it is, if asked to', async () => {
     await save('one')
     await redis.pexpire(KEYS[0] as string, 300_000)
-    const reply = (await run(saveScript, KEYS, 'two', 60_000, '', '', '', '', TTL, '1')) as [
+    const reply = (await run(saveScript, KEYS, 'two', 60_000, '', '', '', '', TTL, '1', 1, '')) as [
       string,
       string,
       number,
@@ -80,7 +82,7 @@ describe('the scripts, as Redis executes them', () => {
     expect(reply[3]).toBeGreaterThan(299_000)
     expect(await redis.pttl(KEYS[0] as string)).toBeGreaterThan(299_000)
     await redis.del(KEYS[0] as string)
-    await run(saveScript, KEYS, 'three', 60_000, '', '', '', '', TTL, '1')
+    await run(saveScript, KEYS, 'three', 60_000, '', '', '', '', TTL, '1', 1, '')
     expect(await redis.pttl(KEYS[0] as string)).toBeLessThanOrEqual(60_000)
   })
 
@@ -89,7 +91,8 @@ describe('the scripts, as Redis executes them', () => {
     const heard: string[] = []
     await listener.subscribe('channel')
     listener.on('message', (_channel, text) => heard.push(text))
-    const touch = (px: number, message: string) => run(touchScript, KEYS.slice(0, 1), px, 'channel', message)
+    const touch = (px: number, message: string) =>
+      run(touchScript, KEYS.slice(0, 1), px, 'channel', message, 1)
     expect(await touch(60_000, 'missing')).toBe(0)
     await save('one')
     expect(await touch(90_000, 'longer')).toBe(1)

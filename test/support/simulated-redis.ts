@@ -82,7 +82,7 @@ export class SimulatedRedis {
     const arg = args.map(String)
     const now = this.#clock.wall()
     const set = (key: string, value: string, px: number) => this.data.set(key, { value, expiresAt: now + px })
-    /** Session key and tombstone key of every name; the session is written under the first. */
+    /** Session key and tombstone key of every name; what stands under the first counts. */
     const pairs = keys.flatMap((key, index) => (index % 2 === 0 ? [[key, keys[index + 1] ?? '']] : []))
     const [target = ''] = keys
     switch (script.name) {
@@ -95,12 +95,14 @@ export class SimulatedRedis {
       }
       case 'save': {
         const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl, keepEnd] = arg
+        const [written, onlyIfThere] = arg.slice(8)
         if (channel) this.publish(channel, message)
         const tombstones = this.#tombstones(pairs)
         const unseen = tombstones.split(' ').some(tombstone => !seen?.includes(tombstone))
         if (unseen) return ['destroyed', tombstones, now, 0]
         const left = Math.max(...pairs.map(([session]) => this.pttl(session as string)))
         const forgotten = existedAt !== '' && now - Number(existedAt) >= Number(tombstoneTtl)
+        if (onlyIfThere === '1' && left === -2) return ['elsewhere', tombstones, now, 0]
         if (forgotten && left === -2) return ['gone', tombstones, now, 0]
         const life = keepEnd === '1' && left > 0 ? left : Number(px)
         for (const [session = '', key = ''] of pairs) {
@@ -108,18 +110,18 @@ export class SimulatedRedis {
           if (tombstone && this.pttl(key) < life) set(key, tombstone, life)
           this.data.delete(session)
         }
-        set(target, value, life)
+        set(keys[Number(written) - 1] as string, value, life)
         return ['saved', tombstones, now, life]
       }
       case 'touch': {
-        const [px, channel = '', message = ''] = arg
+        const [px, channel = '', message = '', written] = arg
         const at = keys.find(key => this.get(key) !== undefined)
         if (at === undefined) return 0
         const shorter = this.pttl(at) > Number(px)
         if (shorter && channel) this.publish(channel, message)
         const value = this.get(at) as string
-        this.data.delete(at)
-        set(target, value, Number(px))
+        for (const key of keys) this.data.delete(key)
+        set(keys[Number(written) - 1] as string, value, Number(px))
         return shorter ? 2 : 1
       }
       case 'destroy': {
@@ -127,8 +129,9 @@ export class SimulatedRedis {
         if (channel) this.publish(channel, message)
         let written = `1:${now}:${id}`
         let found = 0
-        for (const [session = '', key = ''] of pairs) {
-          const tombstone = this.get(key)
+        const before = pairs.map(([, key = '']) => this.get(key))
+        for (const [index, [session = '', key = '']] of pairs.entries()) {
+          const tombstone = before[index]
           if (tombstone?.endsWith(id)) {
             written = tombstone
             continue
