@@ -74,6 +74,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const bulk = new BulkDeletion({
     query,
     sessions,
+    names,
     coordinator,
     isCluster: port.isCluster,
     start: keyspace.start,

@@ -1,7 +1,7 @@
 import type { SessionData } from 'express-session'
 import session from 'express-session'
 import { type Assembly, assemble } from './assembly.js'
-import { SessionHandle } from './base/session-handle.js'
+import type { SessionHandle } from './base/session-handle.js'
 import { checkId } from './base/session-id.js'
 import type { StoreEvents } from './base/store-events.js'
 import type { Coordinator } from './bus/coordinator.js'
@@ -259,8 +259,7 @@ export class ClusteredRedisStore<
   /** Makes this node forget what it holds of a session. Redis and the other nodes keep it. */
   evictFromCache(id: string | SessionHandle): boolean {
     const { names, cache } = this.parts
-    const { name } = id instanceof SessionHandle ? names.refOfHandle(id) : names.refOf(id)
-    return cache?.evict(name) ?? false
+    return cache?.evict(names.refOfEither(id).name) ?? false
   }
 
   /**

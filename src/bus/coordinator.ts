@@ -1,6 +1,5 @@
 import type { Logger } from '../base/logger.js'
-import { SessionHandle } from '../base/session-handle.js'
-import { checkId } from '../base/session-id.js'
+import type { SessionHandle } from '../base/session-handle.js'
 import type { Emit } from '../base/store-events.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
@@ -69,8 +68,7 @@ export class Coordinator {
 
   /** Makes every node, this one too, forget what it holds of a session. Redis keeps it. */
   async publishInvalidation(id: string | SessionHandle): Promise<void> {
-    if (!(id instanceof SessionHandle)) checkId(id)
-    const ref = id instanceof SessionHandle ? this.#names.refOfHandle(id) : this.#names.refOf(id)
+    const ref = this.#names.refOfEither(id)
     this.#cache?.evict(ref.name)
     await this.#bus.publish({ type: 'SessionInvalidated', ids: this.#names.published(ref) })
   }

@@ -2,6 +2,8 @@ import type { Redis } from 'ioredis'
 import type { Confirmer } from './redis-port.js'
 import { markScript } from './scripts.js'
 
+const LONGEST_OPENING = 5_000
+
 /** One confirmer for each server, as long as its connection lasts. */
 export class Confirmers {
   readonly #open = new Map<string, Promise<IoredisConfirmer>>()
@@ -42,7 +44,9 @@ class IoredisConfirmer implements Confirmer {
 
   static async open(connection: Redis): Promise<IoredisConfirmer> {
     connection.on('error', () => {})
-    await connection.connect()
+    // A server may take a connection and say nothing; nobody waits for that as long.
+    const giveUp = setTimeout(() => connection.disconnect(), LONGEST_OPENING)
+    await connection.connect().finally(() => clearTimeout(giveUp))
     // The store must not be what keeps a process alive whose own work is done.
     connection.stream.unref()
     return new IoredisConfirmer(connection)

@@ -151,16 +151,14 @@ export class GuardedPort implements RedisPort {
     channels: readonly string[],
     listener: SubscriptionListener,
   ): Promise<Subscription> {
-    const opening = primary.subscribe(channels, listener)
+    const waiting = new AbortController()
+    const opening = primary.subscribe(channels, listener, waiting.signal)
     try {
       return await this.#within(this.#options.deadline * OPENING_TAKES_TIMES, opening, ms =>
         this.#late({ operation: 'subscribe', readOnly: true }, ms),
       )
     } catch (error) {
-      opening.then(
-        subscription => subscription.close(),
-        () => {},
-      )
+      waiting.abort()
       throw toStoreError(error, { secrets: [], readOnly: true })
     }
   }

@@ -20,8 +20,13 @@ export class IoredisPrimary implements RedisPrimary {
    * The connection is good for one subscription: ioredis neither reconnects it nor subscribes it again, because it does
    * not tell when it has done so, and what was published meanwhile would be missed unnoticed.
    */
-  async subscribe(channels: readonly string[], listener: SubscriptionListener): Promise<Subscription> {
+  async subscribe(
+    channels: readonly string[],
+    listener: SubscriptionListener,
+    givenUp?: AbortSignal,
+  ): Promise<Subscription> {
     const connection = this.#duplicate()
+    givenUp?.addEventListener('abort', () => connection.disconnect())
     let confirmed = false
     let trouble: Error | undefined
     connection.on('error', (error: Error) => {

@@ -38,8 +38,15 @@ export interface RedisPort {
 /** One server that owns keys. */
 export interface RedisPrimary {
   readonly name: string
-  /** Opens a connection of its own and resolves when this server has confirmed every channel. */
-  subscribe(channels: readonly string[], listener: SubscriptionListener): Promise<Subscription>
+  /**
+   * Opens a connection of its own and resolves when this server has confirmed every channel. `givenUp` closes it when nobody
+   * waits for that any more.
+   */
+  subscribe(
+    channels: readonly string[],
+    listener: SubscriptionListener,
+    givenUp?: AbortSignal,
+  ): Promise<Subscription>
   /** One step of a SCAN. Keys are as they stand in Redis, with the client's prefix. */
   scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }>
   /** Values and remaining lives (PTTL) of keys that `scan` reported; no value where the key holds no string. */

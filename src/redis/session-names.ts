@@ -1,5 +1,6 @@
 import { OptionError } from '../base/errors.js'
 import { hashOf, idBehind, isHandleText, SessionHandle } from '../base/session-handle.js'
+import { checkId } from '../base/session-id.js'
 import type { Keyspace } from './keyspace.js'
 
 export type IdHashing = false | 'adopt' | true
@@ -65,6 +66,17 @@ export class SessionNames {
       throw new OptionError('hashIds: got a SessionHandle while it is off, allowed is the session id')
     }
     return { name: String(handle), id: idBehind(handle) }
+  }
+
+  refOfEither(given: string | SessionHandle): SessionRef {
+    if (given instanceof SessionHandle) return this.refOfHandle(given)
+    checkId(given)
+    return this.refOf(given)
+  }
+
+  /** Whether a session may change its name: a walk over the keys may then miss one that does. */
+  get moving(): boolean {
+    return this.#hashing !== false
   }
 
   /** The session in a key as SCAN reports it, or undefined if the key is one of ours that the pattern caught too. */

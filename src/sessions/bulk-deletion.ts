@@ -1,6 +1,6 @@
 import { ClosedError, OptionError, PartialError } from '../base/errors.js'
 import type { Coordinator } from '../bus/coordinator.js'
-import type { SessionRef } from '../redis/session-names.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import { picks, type SessionQuery, type SessionView } from './session-query.js'
 import type { Sessions } from './sessions.js'
 
@@ -27,10 +27,17 @@ export interface BulkOptions {
   signal?: AbortSignal
 }
 
+interface Batch {
+  readonly scanned: number
+  /** What is to be deleted. */
+  readonly refs: SessionRef[]
+}
+
 /** Deletes many sessions in batches, each with its message, and rejects unless all that matched are known to be gone. */
 export class BulkDeletion {
   readonly #query: SessionQuery
   readonly #sessions: Sessions
+  readonly #names: SessionNames
   readonly #coordinator: Coordinator
   readonly #batchSize: number
   readonly #start: string
@@ -38,6 +45,7 @@ export class BulkDeletion {
   constructor(parts: {
     query: SessionQuery
     sessions: Sessions
+    names: SessionNames
     coordinator: Coordinator
     isCluster: boolean
     /** What every key of a session starts with. */
@@ -45,6 +53,7 @@ export class BulkDeletion {
   }) {
     this.#query = parts.query
     this.#sessions = parts.sessions
+    this.#names = parts.names
     this.#coordinator = parts.coordinator
     this.#start = parts.start
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
@@ -95,14 +104,11 @@ export class BulkDeletion {
     return result
   }
 
-  async #run(
-    { onProgress, signal }: BulkOptions,
-    batches: () => AsyncGenerator<{ scanned: number; refs: SessionRef[] }>,
-  ): Promise<BulkResult> {
+  async #run({ onProgress, signal }: BulkOptions, batches: () => AsyncGenerator<Batch>): Promise<BulkResult> {
     const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
     let failure: unknown
     try {
-      for await (const { scanned, refs } of batches()) {
+      for await (const { scanned, refs } of this.#walks(batches)) {
         if (signal?.aborted) {
           result.aborted = true
           break
@@ -127,6 +133,13 @@ export class BulkDeletion {
       result,
       { cause: failure, outcomeUnknown: true },
     )
+  }
+
+  /** Where sessions change their names one may slip behind the first walk; the second finds it under its new name. */
+  async *#walks(batches: () => AsyncGenerator<Batch>): AsyncGenerator<Batch> {
+    yield* batches()
+    if (!this.#names.moving) return
+    for await (const { refs } of batches()) yield { scanned: 0, refs }
   }
 
   async #destroy(refs: SessionRef[], result: BulkResult): Promise<void> {

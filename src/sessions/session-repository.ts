@@ -34,6 +34,8 @@ export interface SaveCommand {
   tombstone: string
   /** When the caller saw the session; undefined if it saw none. */
   existedAt: number | undefined
+  /** Somebody here has seen it lately, wherever it stood. */
+  wasThere: boolean
 }
 
 export interface SaveReply {
@@ -124,7 +126,7 @@ export class SessionRepository {
     const value = sealed instanceof Promise ? await sealed : sealed
     const first = this.#names.firstPlaceOf(ref)
     // One that was there and is not under its hash may stand under its id, and must not be left there.
-    const reply = first && (await this.#save(command, value, first, until, command.existedAt !== undefined))
+    const reply = first && (await this.#save(command, value, first, until, command.wasThere))
     if (reply && reply.outcome !== 'elsewhere') return reply as SaveReply
     return (await this.#save(command, value, this.#names.placesOf(ref), until, false)) as SaveReply
   }

@@ -41,6 +41,17 @@ export interface SessionWriterOptions {
   emit: Emit
 }
 
+interface Write {
+  ref: SessionRef
+  sighting: Sighting
+  text: string
+  end: WrittenEnd
+  /** As far as the caller or this node knows. */
+  wasThere: boolean
+  ticket: Ticket | undefined
+  until: number
+}
+
 export interface Destroyed {
   readonly tombstone: string
   readonly found: number
@@ -63,9 +74,12 @@ export class SessionWriter {
    * `until` is when the caller stops waiting.
    */
   async write(sighting: Sighting, text: string, end: WrittenEnd, until: number): Promise<void> {
-    const ref = this.#options.names.refOf(sighting.id)
-    const ticket = this.#options.cache?.beginWrite(ref.name)
-    await this.#order.after(ref.name, () => this.#send(ref, sighting, text, end, ticket, until))
+    const { names, cache, clock } = this.#options
+    const ref = names.refOf(sighting.id)
+    const wasThere = sighting.existed || cache?.get(ref.name, momentOf(clock)) !== undefined
+    const ticket = cache?.beginWrite(ref.name)
+    const send = () => this.#send({ ref, sighting, text, end, wasThere, ticket, until })
+    await this.#order.after(ref.name, send)
   }
 
   /** Removes a session everywhere. The answer is the tombstone that was left, and how many sessions there were. */
@@ -104,18 +118,15 @@ export class SessionWriter {
       this.#doubt(error)
       throw error
     } finally {
-      for (const ticket of tickets) cache?.endWrite(ticket)
+      for (const ticket of tickets) {
+        cache?.endWrite(ticket)
+        // A read that was answered while this was on its way has put it there again.
+        cache?.forgetStale(ticket.name)
+      }
     }
   }
 
-  async #send(
-    ref: SessionRef,
-    sighting: Sighting,
-    text: string,
-    end: WrittenEnd,
-    ticket: Ticket | undefined,
-    until: number,
-  ): Promise<void> {
+  async #send({ ref, sighting, text, end, wasThere, ticket, until }: Write): Promise<void> {
     const { repository, cache, bus, port, names, stats, clock, parsing } = this.#options
     let entry: Entry | undefined
     try {
@@ -125,7 +136,8 @@ export class SessionWriter {
         const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
         const existedAt = sighting.existed ? sighting.seenAt : undefined
         const { px, keepEnd } = end
-        return repository.save({ ref, text, px, keepEnd, announcement, tombstone, existedAt }, until)
+        const command = { ref, text, px, keepEnd, announcement, tombstone, existedAt, wasThere }
+        return repository.save(command, until)
       }
       const losses = port.losses
       let reply = await send(sighting.tombstone)

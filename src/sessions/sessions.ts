@@ -5,6 +5,7 @@ import {
   RedisError,
   SessionError,
   UnavailableError,
+  UnreadableError,
 } from '../base/errors.js'
 import type { Entry, Expiry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
@@ -63,8 +64,16 @@ export class Sessions {
     if (!bus.trusted(now)) return undefined
     const entry = cache.get(names.nameOf(id), now)
     if (!entry) return undefined
-    stats.hits++
-    return this.#found(id, entry, 'memory')
+    try {
+      const found = this.#found(id, entry, 'memory')
+      stats.hits++
+      return found
+    } catch (error) {
+      // The serializer makes nothing of what it wrote itself. Redis is asked, and that is told as of any such value.
+      if (!(error instanceof UnreadableError)) throw error
+      cache.drop(names.nameOf(id))
+      return undefined
+    }
   }
 
   async load(id: string): Promise<Found> {
