@@ -54,6 +54,18 @@ export function checkedSerializer(serializer: Serializer): CheckedSerializer {
   }
 }
 
+/** What could not be read again must not be stored: the session would be lost, and nobody told. */
+export function checkReadable(text: string, serializer: CheckedSerializer): void {
+  if (serializer.isJson) return
+  try {
+    serializer.parse(text)
+  } catch {
+    throw new SessionError(
+      'The session cannot be stored: serializer.parse makes no object of what serializer.stringify made of it',
+    )
+  }
+}
+
 function parsed(text: string, parse: (text: string) => unknown, complaint: string): object {
   let value: unknown
   try {

@@ -120,7 +120,8 @@ return { 'saved', known, now, px }`,
  * Output  0 if there is no such session, 1 if its end was moved, 2 if the other nodes were told of it as well
  *
  * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
- * would serve the session past its end. What another node has saved meanwhile has another SHA-1 and is not replaced.
+ * would serve the session past its end. What another node has saved meanwhile has another SHA-1 and is not replaced. Where
+ * memory is full it stays as it is, and where it is.
  */
 export const touchScript = script(
   'touch',
@@ -137,13 +138,17 @@ if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 local target = tonumber(ARGV[4])
 local value = (at ~= target or ARGV[5]) and redis.call('GET', KEYS[at])
 local outdated = ARGV[5] and redis.sha1hex(value) == ARGV[5]
+local written = false
 if outdated or at ~= target then
-  redis.call('SET', KEYS[target], outdated and ARGV[6] or value, 'PX', ARGV[1])
+  local set = redis.pcall('SET', KEYS[target], outdated and ARGV[6] or value, 'PX', ARGV[1])
+  written = not set.err
+end
+if written then
   for i = 1, #KEYS do
     if i ~= target then redis.call('DEL', KEYS[i]) end
   end
 else
-  redis.call('PEXPIRE', KEYS[target], ARGV[1])
+  redis.call('PEXPIRE', KEYS[at], ARGV[1])
 end
 return shorter and 2 or 1`,
 )

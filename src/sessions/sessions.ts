@@ -10,7 +10,7 @@ import {
 import type { Entry, Expiry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
-import type { CheckedSerializer } from '../codec/serializer.js'
+import { type CheckedSerializer, checkReadable } from '../codec/serializer.js'
 import type { SessionRef } from '../redis/session-names.js'
 import { ReadsUnderWay } from './reads-under-way.js'
 import type { StoredSession } from './session-repository.js'
@@ -119,8 +119,10 @@ export class Sessions {
         return touchFailed(error)
       }
     }
-    const text = this.#options.serializer.stringify(session)
+    const { serializer } = this.#options
+    const text = serializer.stringify(session)
     this.#checkSize(text)
+    checkReadable(text, serializer)
     const { ttl, endsAt, unmoved = false } = life
     await this.#writer.write(sighting, text, { px: this.#px(ttl), endsAt, keepEnd: unmoved }, until)
   }
