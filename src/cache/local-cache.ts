@@ -73,6 +73,12 @@ export class LocalCache {
     if (!live) this.#stale?.forget(ticket.name)
   }
 
+  /** When a destroy is over, whatever became of it: what was read in between goes for good. */
+  endDestroy(ticket: Ticket): void {
+    this.#stale?.forget(ticket.name)
+    this.endWrite(ticket)
+  }
+
   /** While Redis cannot be asked. */
   getStale(name: string, now: Moment): Entry | undefined {
     return this.#stale?.get(name, now)

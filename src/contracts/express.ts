@@ -33,7 +33,7 @@ export function originOfExpress(session: object): Sighting['origin'] | undefined
  * error can become part of it then: the default error handler would only close the connection, on which the client may have
  * sent its next request.
  */
-export function responseHasBegun(session: object): boolean {
-  const { req } = session as { req?: { res?: { headersSent?: unknown } } }
+export function responseHasBegun(session: unknown): boolean {
+  const { req } = (session ?? {}) as { req?: { res?: { headersSent?: unknown } } }
   return req?.res?.headersSent === true
 }

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
 
 /** What koa-session hands over with every call. */
@@ -35,6 +36,7 @@ interface KoaContext {
   status?: number
   type?: string
   body?: unknown
+  res?: ServerResponse
   sessionOptions?: { autoCommit?: boolean }
   app?: { emit?: (event: 'error', error: unknown, ctx: object) => unknown }
 }
@@ -46,6 +48,9 @@ interface KoaContext {
  */
 export function failResponse(ctx: KoaContext | undefined, error: unknown): boolean {
   if (!ctx?.app?.emit || ctx.sessionOptions?.autoCommit === false) return false
+  const { res } = ctx
+  // As Koa does it: what the handler said of its own answer is not true of this one.
+  if (res && !res.headersSent) for (const name of res.getHeaderNames()) res.removeHeader(name)
   ctx.status = 500
   ctx.type = 'text'
   ctx.body = 'Internal Server Error'

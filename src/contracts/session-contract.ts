@@ -54,16 +54,16 @@ export class SessionContract {
   }
 
   async save(id: unknown, session: unknown, caller: Caller): Promise<void> {
-    this.#check(id)
-    checkSession(session)
     try {
       await this.#save(id, session, caller)
     } catch (error) {
-      this.#saveFailed(error, id, session, caller)
+      this.#saveFailed(error, String(id), session, caller)
     }
   }
 
-  async #save(id: string, session: object, caller: Caller): Promise<void> {
+  async #save(id: unknown, session: unknown, caller: Caller): Promise<void> {
+    this.#check(id)
+    checkSession(session)
     const { sessions, ttl, clock } = this.#options
     const sighting = this.#sightingOf(id, session, caller)
     const life =
@@ -128,7 +128,7 @@ export class SessionContract {
   }
 
   /** Throws where the caller can still do something about it. */
-  #saveFailed(error: unknown, id: string, session: object, caller: Caller): void {
+  #saveFailed(error: unknown, id: string, session: unknown, caller: Caller): void {
     const { names, emit, onSaveError } = this.#options
     if (error instanceof RefusedError) {
       emit('refused', { id: names.nameOf(id), reason: error.reason })

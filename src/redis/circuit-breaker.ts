@@ -44,6 +44,10 @@ export class CircuitBreaker {
     return undefined
   }
 
+  get closed(): boolean {
+    return this.#state.name === 'closed'
+  }
+
   answered(): void {
     if (this.#state.name === 'closed') this.#state.failures = 0
     else this.#become({ name: 'closed', failures: 0 }, 'Redis has answered')

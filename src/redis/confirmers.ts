@@ -6,24 +6,27 @@ const LONGEST_OPENING = 5_000
 
 /** One confirmer for each server, as long as its connection lasts. */
 export class Confirmers {
-  readonly #open = new Map<string, Promise<IoredisConfirmer>>()
-  #closed = false
+  readonly #open = new Map<string, IoredisConfirmer>()
+  readonly #losses: () => number
 
-  async of(name: string, connection: () => Redis): Promise<Confirmer> {
-    const known = this.#open.get(name)
-    if (known && (await known).usable) return known
-    const opening = IoredisConfirmer.open(connection())
-    this.#open.set(name, opening)
-    opening.then(
-      confirmer => this.#closed && confirmer.close(),
-      () => this.#open.delete(name),
-    )
-    return opening
+  /** `losses`: how often the client has lost a connection so far. One opened before the last of them may lead elsewhere. */
+  constructor(losses: () => number) {
+    this.#losses = losses
+  }
+
+  of(name: string, connection: () => Redis): Promise<Confirmer> {
+    const losses = this.#losses()
+    let confirmer = this.#open.get(name)
+    if (!confirmer?.usable(losses)) {
+      confirmer?.close()
+      confirmer = new IoredisConfirmer(connection(), losses)
+      this.#open.set(name, confirmer)
+    }
+    return confirmer.opened
   }
 
   close(): void {
-    this.#closed = true
-    for (const opening of this.#open.values()) opening.then(confirmer => confirmer.close()).catch(() => {})
+    for (const confirmer of this.#open.values()) confirmer.close()
     this.#open.clear()
   }
 }
@@ -33,27 +36,23 @@ export class Confirmers {
  * Replication is one stream, so a replica that has a later write of this connection has all that came before.
  */
 class IoredisConfirmer implements Confirmer {
+  readonly opened: Promise<this>
   readonly #connection: Redis
+  readonly #losses: number
   #waiting: Promise<unknown> = Promise.resolve()
   /** The wait that has not been sent yet; whoever comes before it is shares it. */
   #next: Promise<number> | undefined
 
-  private constructor(connection: Redis) {
+  constructor(connection: Redis, losses: number) {
     this.#connection = connection
+    this.#losses = losses
+    this.opened = this.#connect()
+    // Whoever waits for it is told; if nobody does any more, nobody needs to be.
+    this.opened.catch(() => {})
   }
 
-  static async open(connection: Redis): Promise<IoredisConfirmer> {
-    connection.on('error', () => {})
-    // A server may take a connection and say nothing; nobody waits for that as long.
-    const giveUp = setTimeout(() => connection.disconnect(), LONGEST_OPENING)
-    await connection.connect().finally(() => clearTimeout(giveUp))
-    // The store must not be what keeps a process alive whose own work is done.
-    connection.stream.unref()
-    return new IoredisConfirmer(connection)
-  }
-
-  get usable(): boolean {
-    return this.#connection.status === 'ready'
+  usable(losses: number): boolean {
+    return this.#losses === losses && this.#connection.status !== 'end'
   }
 
   confirmations(marker: string, count: number, timeout: number): Promise<number> {
@@ -68,6 +67,18 @@ class IoredisConfirmer implements Confirmer {
 
   close(): void {
     this.#connection.disconnect()
+  }
+
+  async #connect(): Promise<this> {
+    const connection = this.#connection
+    connection.on('error', () => {})
+    // A server may take a connection and say nothing; nobody waits for that as long.
+    const giveUp = setTimeout(() => connection.disconnect(), LONGEST_OPENING)
+    giveUp.unref()
+    await connection.connect().finally(() => clearTimeout(giveUp))
+    // The store must not be what keeps a process alive whose own work is done.
+    connection.stream.unref()
+    return this
   }
 
   async #send(marker: string, count: number, timeout: number): Promise<number> {

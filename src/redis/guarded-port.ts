@@ -2,7 +2,8 @@ import type { Clock } from '../base/clock.js'
 import { ClosedError, DeadlineError, type StoreError, UnavailableError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Stats } from '../observe/stats.js'
-import { CircuitBreaker } from './circuit-breaker.js'
+import type { CircuitBreaker } from './circuit-breaker.js'
+import { CircuitBreakers } from './circuit-breakers.js'
 import { isAnswer, toStoreError } from './redis-errors.js'
 import type {
   Argument,
@@ -48,7 +49,8 @@ interface Call {
 export class GuardedPort implements RedisPort {
   readonly #port: RedisPort
   readonly #options: GuardOptions
-  readonly #breakers = new Map<string, CircuitBreaker>()
+  readonly #breakers: CircuitBreakers | undefined
+  readonly #opening = new Set<AbortController>()
   readonly #underWay = new Set<Promise<unknown>>()
   #resends = 0
   #closed = false
@@ -58,6 +60,9 @@ export class GuardedPort implements RedisPort {
   constructor(port: RedisPort, options: GuardOptions) {
     this.#port = port
     this.#options = options
+    const { breaker, clock, stats, emit } = options
+    const ask = (server: string) => this.#ask(server)
+    this.#breakers = breaker ? new CircuitBreakers({ ...breaker, clock, stats, emit, ask }) : undefined
   }
 
   get clientPrefix(): string {
@@ -143,6 +148,8 @@ export class GuardedPort implements RedisPort {
 
   close(): void {
     this.#closed = true
+    this.#breakers?.close()
+    for (const attempt of this.#opening) attempt.abort()
     this.#port.close()
   }
 
@@ -151,20 +158,23 @@ export class GuardedPort implements RedisPort {
     channels: readonly string[],
     listener: SubscriptionListener,
   ): Promise<Subscription> {
-    const waiting = new AbortController()
-    const opening = primary.subscribe(channels, listener, waiting.signal)
+    const attempt = new AbortController()
+    this.#opening.add(attempt)
+    const opening = primary.subscribe(channels, listener, attempt.signal)
     try {
       return await this.#within(this.#options.deadline * OPENING_TAKES_TIMES, opening, ms =>
         this.#late({ operation: 'subscribe', readOnly: true }, ms),
       )
     } catch (error) {
-      waiting.abort()
+      attempt.abort()
       throw toStoreError(error, { secrets: [], readOnly: true })
+    } finally {
+      this.#opening.delete(attempt)
     }
   }
 
   async #confirmer(primary: RedisPrimary, by?: number): Promise<Confirmer> {
-    const call = { operation: 'connect', readOnly: true, until: by }
+    const call = { operation: 'connect', server: primary.name, readOnly: true, until: by }
     const confirmer = await this.#guard(call, () => primary.confirmer())
     return {
       confirmations: (marker, count, timeout, until) =>
@@ -180,7 +190,7 @@ export class GuardedPort implements RedisPort {
     const left = Math.min(deadline, (call.until ?? Number.POSITIVE_INFINITY) - clock.monotonic())
     // Not sent at all, so nothing about it is unknown.
     if (left <= 0) throw this.#late({ ...call, readOnly: true }, deadline)
-    const breaker = call.server === undefined ? undefined : this.#breakerOf(call.server)
+    const breaker = call.server === undefined ? undefined : this.#breakers?.of(call.server)
     const refusal = breaker?.refusal(left >= deadline / 2)
     if (refusal !== undefined) {
       this.unreachable = refusal
@@ -247,29 +257,12 @@ export class GuardedPort implements RedisPort {
     })
   }
 
-  #breakerOf(server: string): CircuitBreaker | undefined {
-    const { breaker: settings, clock, stats, emit } = this.#options
-    if (!settings) return undefined
-    let breaker = this.#breakers.get(server)
-    if (breaker) return breaker
-    breaker = new CircuitBreaker({
-      ...settings,
-      clock,
-      changed: (state, reason) => {
-        if (state === 'open') {
-          stats.breaker.opened++
-          emit('breakerOpened', { server, reason })
-        } else if (state === 'half-open') {
-          stats.breaker.halfOpened++
-          emit('breakerHalfOpened', { server })
-        } else {
-          stats.breaker.closed++
-          emit('breakerClosed', { server })
-        }
-      },
-    })
-    this.#breakers.set(server, breaker)
-    return breaker
+  /** A question for a server of which it is not known whether it is back. */
+  #ask(server: string): Promise<unknown> | undefined {
+    const primary = this.#port.primaries().find(({ name }) => name === server)
+    if (!primary) return undefined
+    const send = () => (this.isCluster ? primary.evictionPolicy() : this.#port.ping())
+    return this.#guard<unknown>({ operation: 'ping', server, readOnly: true }, send)
   }
 
   #within<T>(ms: number, answer: Promise<T>, late: (ms: number) => StoreError): Promise<T> {

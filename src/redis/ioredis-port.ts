@@ -20,7 +20,7 @@ export class IoredisPort implements RedisPort {
   #readOnlyScripts = true
   readonly #client: Redis | Cluster
   readonly #owned: boolean
-  readonly #confirmers = new Confirmers()
+  readonly #confirmers = new Confirmers(() => this.#losses)
   readonly #onLoss = () => {
     this.#losses++
   }

@@ -26,7 +26,8 @@ export class IoredisPrimary implements RedisPrimary {
     givenUp?: AbortSignal,
   ): Promise<Subscription> {
     const connection = this.#duplicate()
-    givenUp?.addEventListener('abort', () => connection.disconnect())
+    const giveUp = () => connection.disconnect()
+    givenUp?.addEventListener('abort', giveUp)
     let confirmed = false
     let trouble: Error | undefined
     connection.on('error', (error: Error) => {
@@ -55,6 +56,8 @@ export class IoredisPrimary implements RedisPrimary {
       connection.disconnect()
       // ioredis itself says no more than that the connection is closed.
       throw trouble ?? error
+    } finally {
+      givenUp?.removeEventListener('abort', giveUp)
     }
   }
 

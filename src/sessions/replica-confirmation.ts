@@ -34,20 +34,21 @@ export class ReplicaConfirmation {
    * Before the destroy is sent, so that the connection is there by then: one that is opened later might lead to a server
    * that has taken over in between, without the destroy. What it answers with waits for the replicas.
    */
-  async begin(ref: SessionRef): Promise<(until: number) => Promise<void>> {
+  async begin(ref: SessionRef, until: number): Promise<() => Promise<void>> {
     const owner = this.#port.ownerOf(this.#names.placesOf(ref).keys[0] as string)
     const primary = this.#port.primaries().find(({ name }) => name === owner)
     const { losses } = this.#port
     let confirmer: Confirmer | undefined
     let trouble = 'their primary is not known'
     try {
-      // Not for as long as the destroy may take: it must be sent, whatever becomes of this.
-      confirmer = await primary?.confirmer(this.#clock.monotonic() + this.#timeout)
+      // For half of what is left at most: the destroy must be sent, whatever becomes of this.
+      const now = this.#clock.monotonic()
+      confirmer = await primary?.confirmer(now + Math.min(this.#timeout, (until - now) / 2))
     } catch (error) {
       trouble = (error as Error).message
     }
     const marker = primary && this.#keyspace.probe(primary.owns)
-    return async until => {
+    return async () => {
       if (!confirmer || marker === undefined) throw this.#unconfirmed(0, `because ${trouble}`)
       const confirmed = await confirmer
         .confirmations(marker, this.#count, this.#timeout, until)

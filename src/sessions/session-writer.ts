@@ -109,20 +109,16 @@ export class SessionWriter {
     try {
       const ids = refs.flatMap(ref => names.published(ref))
       const announcement = bus.announce({ type: 'SessionDeleted', ids })
-      const confirm = replicas && (await replicas.begin(refs[0] as SessionRef))
+      const confirm = replicas && (await replicas.begin(refs[0] as SessionRef, until))
       const { failure, ...destroyed } = await repository.destroy(refs, randomUUID(), announcement, until)
       if (failure !== '') this.#reportNoTombstone(failure)
-      if (confirm) await confirm(until)
+      if (confirm) await confirm()
       return destroyed
     } catch (error) {
       this.#doubt(error)
       throw error
     } finally {
-      for (const ticket of tickets) {
-        cache?.endWrite(ticket)
-        // A read that was answered while this was on its way has put it there again.
-        cache?.forgetStale(ticket.name)
-      }
+      for (const ticket of tickets) cache?.endDestroy(ticket)
     }
   }
 
