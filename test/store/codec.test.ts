@@ -181,7 +181,7 @@ describe('a save of a session that was not read before', () => {
 
   it('leaves nothing where this node has read the session, for whomever (guards: one name)', async () => {
     await alone({}).set('one', { user: 'ada' })
-    const store = alone({ hashIds: true })
+    const store = openStore({ redis, cluster: false, ...({ hashIds: true } as object) })
     await store.get('one')
     await store.set('one', { user: 'grace' })
     expect(await redis.keys('sess:*')).toEqual([`sess:${store.handleOf('one')}`])
