@@ -14,6 +14,7 @@ import { Keyspace } from './redis/keyspace.js'
 import type { RedisPort } from './redis/redis-port.js'
 import { SessionNames } from './redis/session-names.js'
 import { BulkDeletion } from './sessions/bulk-deletion.js'
+import { PlainSessions } from './sessions/plain-sessions.js'
 import { ReplicaConfirmation } from './sessions/replica-confirmation.js'
 import { SessionQuery } from './sessions/session-query.js'
 import { SessionRepository } from './sessions/session-repository.js'
@@ -51,11 +52,16 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const { tombstoneTtl, touchEvery, maxSessionBytes, serializer, waitForReplicas } = config
   const codec = codecOf(config, stats)
   const repository = new SessionRepository({ port, names, codec, clock, stats, tombstoneTtl })
+  const query = new SessionQuery({ port, keyspace, names, repository, serializer, clock, stats, emit: tell })
+  const plain =
+    config.hashIds === true && coordinator.running ? new PlainSessions({ query, names, clock }) : undefined
+  plain?.look()
   const sessions = new Sessions({
     repository,
     serializer,
     port,
     names,
+    plain,
     replicas: waitForReplicas
       ? new ReplicaConfirmation({ port, keyspace, names, clock, ...waitForReplicas })
       : undefined,
@@ -70,7 +76,6 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     maxSessionBytes,
     maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
   })
-  const query = new SessionQuery({ port, keyspace, names, repository, serializer, clock, stats, emit: tell })
   const bulk = new BulkDeletion({
     query,
     sessions,

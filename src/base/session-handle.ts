@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { SessionError } from './errors.js'
 
 /** The number in braces is there on Redis Cluster only, where it finds the slot. */
-const FORM = /^(?:\{\d{1,5}\})?sha256:[0-9a-f]{64}$/
+const FORM = /^(?:\{\d+\})?sha256:[0-9a-f]{64}$/
 
 /** What stands for a session id where the id itself must not be seen. */
 export function hashOf(id: string): string {

@@ -99,7 +99,7 @@ export class SessionContract {
     const { sessions, names, bulk } = this.#options
     const ref = names.refOfHandle(handle)
     const { found } = await sessions.destroy(ref)
-    if (found === 0 && ref.id === undefined) await bulk.named(ref.name)
+    if (ref.id === undefined && (found === 0 || names.plainMayStand)) await bulk.named(ref.name)
   }
 
   /** Undefined, at once, if there is nothing to do. */

@@ -36,6 +36,10 @@ export interface Places {
  * session that is written under one name is gone from the other.
  */
 export class SessionNames {
+  /** How often a session was met, or heard of, that stands under its id. */
+  plainMet = 0
+  /** False once it is known that none does, until one is met again. */
+  plainMayStand = true
   readonly #keyspace: Keyspace
   readonly #hashing: IdHashing
 
@@ -83,7 +87,14 @@ export class SessionNames {
   refOfKey(scanned: string): SessionRef | undefined {
     const rest = this.#keyspace.idOf(scanned)
     if (rest === undefined) return undefined
-    return isHandleText(rest) ? { name: rest, id: undefined } : this.refOf(rest)
+    if (isHandleText(rest)) return { name: rest, id: undefined }
+    this.meetPlain()
+    return this.refOf(rest)
+  }
+
+  meetPlain(): void {
+    this.plainMet++
+    this.plainMayStand = true
   }
 
   /** How an app is told of a session; undefined for one that is hashed while `hashIds` is off, which it cannot reach. */
@@ -118,11 +129,23 @@ export class SessionNames {
 
   /** The name of a session that another node has published. */
   heard(published: string): string {
-    return isHandleText(published) ? published : this.nameOf(published)
+    if (isHandleText(published)) return published
+    this.meetPlain()
+    return this.nameOf(published)
+  }
+
+  /** Whether two names are of one session, also where one was made for another kind of Redis. */
+  areSame(one: string, other: string): boolean {
+    return withoutTag(one) === withoutTag(other)
   }
 
   /** What an encrypted record is bound to: the session, under whichever name it stands. */
   bindingOf({ name, id }: SessionRef): string {
-    return this.#keyspace.start + (id === undefined ? name.replace(/^\{\d+\}/, '') : hashOf(id))
+    return this.#keyspace.start + (id === undefined ? withoutTag(name) : hashOf(id))
   }
+}
+
+/** Without the number that finds the slot on Redis Cluster. */
+function withoutTag(name: string): string {
+  return name.replace(/^\{\d+\}/, '')
 }

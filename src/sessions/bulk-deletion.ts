@@ -76,9 +76,10 @@ export class BulkDeletion {
    */
   async named(name: string): Promise<void> {
     const query = this.#query
+    const names = this.#names
     await this.#run({}, async function* () {
       for await (const refs of query.refs()) {
-        yield { scanned: refs.length, refs: refs.filter(ref => ref.name === name) }
+        yield { scanned: refs.length, refs: refs.filter(ref => names.areSame(ref.name, name)) }
       }
     })
   }

@@ -86,7 +86,9 @@ export class SessionRepository {
     const first = this.#names.firstPlaceOf(ref)
     const stored = first && (await this.#load(ref, first, until))
     if (stored?.record || stored?.unreadable !== undefined) return stored
-    return this.#load(ref, this.#names.placesOf(ref), until)
+    const elsewhere = await this.#load(ref, this.#names.placesOf(ref), until)
+    if (first && elsewhere.record) this.#names.meetPlain()
+    return elsewhere
   }
 
   async #load(ref: SessionRef, { keys }: Places, until: number): Promise<StoredSession> {

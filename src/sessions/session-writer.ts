@@ -11,6 +11,7 @@ import { type Parsing, Snapshot } from '../cache/snapshot.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { PlainSessions } from './plain-sessions.js'
 import type { ReplicaConfirmation } from './replica-confirmation.js'
 import { type SessionRepository, tombstoneTime } from './session-repository.js'
 import type { Sighting } from './sighting.js'
@@ -30,6 +31,8 @@ export interface SessionWriterOptions {
   repository: SessionRepository
   port: GuardedPort
   names: SessionNames
+  /** Undefined if this node does not hear what others do. */
+  plain: PlainSessions | undefined
   /** Undefined if replicas are not waited for. */
   replicas: ReplicaConfirmation | undefined
   parsing: Parsing
@@ -74,9 +77,13 @@ export class SessionWriter {
    * `until` is when the caller stops waiting.
    */
   async write(sighting: Sighting, text: string, end: WrittenEnd, until: number): Promise<void> {
-    const { names, cache, clock } = this.#options
+    const { names, plain, cache, clock } = this.#options
     const ref = names.refOf(sighting.id)
-    const wasThere = sighting.existed || cache?.get(ref.name, momentOf(clock)) !== undefined
+    // A creation of a framework is known to be new. Of what somebody saves who has read nothing, that is not known.
+    const blind = !sighting.existed && !sighting.creation
+    if (blind && names.plainMayStand) plain?.look()
+    const cached = cache?.get(ref.name, momentOf(clock)) !== undefined
+    const wasThere = sighting.existed || cached || (blind && names.plainMayStand)
     const ticket = cache?.beginWrite(ref.name)
     const send = () => this.#send({ ref, sighting, text, end, wasThere, ticket, until })
     await this.#order.after(ref.name, send)

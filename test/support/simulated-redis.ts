@@ -44,6 +44,13 @@ export class SimulatedRedis {
     return undefined
   }
 
+  /** Those that begin as the pattern does, which has its only star at its end. */
+  keys(pattern: string): string[] {
+    return [...this.data.keys()].filter(
+      key => key.startsWith(pattern.slice(0, -1)) && this.get(key) !== undefined,
+    )
+  }
+
   pttl(key: string): number {
     return this.get(key) === undefined ? -2 : (this.data.get(key)?.expiresAt ?? 0) - this.#clock.wall()
   }
@@ -215,8 +222,12 @@ export class SimulatedPort implements RedisPort {
       name: 'redis',
       owns: () => true,
       subscribe: async (channels, listener) => this.#redis.subscribe(this.#name, channels, listener),
-      scan: async () => ({ cursor: '0', keys: [] }),
-      read: async () => [],
+      scan: async (_cursor, pattern) => ({ cursor: '0', keys: this.#redis.keys(pattern) }),
+      read: async keys =>
+        keys.map(key => {
+          const value = this.#redis.get(key)
+          return { value: value === undefined ? undefined : Buffer.from(value), pttl: this.#redis.pttl(key) }
+        }),
       evictionPolicy: async () => undefined,
       confirmer: () => Promise.reject(new Error('The simulation has no replicas')),
     }
