@@ -10,6 +10,7 @@ const NUMBERS = 20_000
 export class SlotFinder {
   readonly #nameOf: (number: number) => string
   readonly #slots: number[] = []
+  /** The first number that leads to a slot, of those computed so far. */
   readonly #numbers = new Map<number, number>()
 
   constructor(nameOf: (number: number) => string) {
@@ -24,11 +25,11 @@ export class SlotFinder {
 
   /** The number for a slot; there is one for each. */
   exactly(slot: number): number {
-    let number = this.#numbers.get(slot)
-    if (number !== undefined) return number
-    for (number = 0; this.#slotOf(number) !== slot; ) number++
-    this.#numbers.set(slot, number)
-    return number
+    for (;;) {
+      const number = this.#numbers.get(slot)
+      if (number !== undefined) return number
+      this.#slotOf(this.#slots.length)
+    }
   }
 
   #slotOf(number: number): number {
@@ -36,6 +37,7 @@ export class SlotFinder {
     if (known !== undefined) return known
     const slot = calculateSlot(this.#nameOf(number))
     this.#slots[number] = slot
+    if (!this.#numbers.has(slot)) this.#numbers.set(slot, number)
     return slot
   }
 }

@@ -109,7 +109,7 @@ export class BulkDeletion {
     const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
     let failure: unknown
     try {
-      for await (const { scanned, refs } of this.#walks(batches)) {
+      for await (const { scanned, refs } of this.#walks(batches, () => failure === undefined)) {
         if (signal?.aborted) {
           result.aborted = true
           break
@@ -137,9 +137,9 @@ export class BulkDeletion {
   }
 
   /** Where sessions change their names one may slip behind the first walk; the second finds it under its new name. */
-  async *#walks(batches: () => AsyncGenerator<Batch>): AsyncGenerator<Batch> {
+  async *#walks(batches: () => AsyncGenerator<Batch>, isWell: () => boolean): AsyncGenerator<Batch> {
     yield* batches()
-    if (!this.#names.moving) return
+    if (!this.#names.moving || !isWell()) return
     for await (const { refs } of batches()) yield { scanned: 0, refs }
   }
 
