@@ -47,7 +47,7 @@ export class DeadlineError extends StoreError {
   ) {
     const { trouble, outcomeUnknown } = details
     const unknown = outcomeUnknown ? '; it may still execute it' : ''
-    const why = trouble === undefined ? unknown : `; the client cannot connect: ${trouble}`
+    const why = trouble === undefined ? unknown : `; the client cannot connect: ${trouble}${unknown}`
     super('ERR_DEADLINE', `Redis did not answer ${operation} within ${deadline} ms${why}`, { outcomeUnknown })
   }
 }
@@ -57,7 +57,7 @@ export class UnavailableError extends StoreError {
   constructor(operation: string, reason: string) {
     super(
       'ERR_UNAVAILABLE',
-      `Redis was not asked for ${operation}: the circuit breaker is open since it failed again and again: ${reason}`,
+      `Redis was not asked for ${operation}: the circuit breaker is open after repeated failures; the last was: ${reason}`,
     )
   }
 }

@@ -53,7 +53,15 @@ function checkSecret(name: string, secret: unknown): string | Uint8Array {
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
     throw refused(name, secret, allowed)
   }
+  if (typeof secret === 'string' && secret.trim() !== secret) {
+    throw new OptionError(
+      `${name}: got a string that begins or ends with white space, such as the line end of a file, allowed is ${allowed}`,
+    )
+  }
   const bytes = keyBytes(secret)
+  if (!bytes && /^(0x)?[0-9a-f]+$/i.test(secret as string)) {
+    throw new OptionError(`${name}: got ${secret.length} hex digits, allowed is ${allowed}`)
+  }
   if (bytes && bytes.length !== KEY_BYTES) {
     throw new OptionError(`${name}: got ${bytes.length} bytes, allowed is ${allowed}`)
   }

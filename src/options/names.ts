@@ -48,6 +48,8 @@ const ELSEWHERE: Record<string, string> = {
   channel: 'cluster.channel',
   enableretry: 'retry (on by default)',
   circuitbreakerenabled: 'breaker (on by default)',
+  secret: 'encryption: { keys: [{ id, secret }] }',
+  encryptionkey: 'encryption: { keys: [{ id, secret }] }',
   compressdata: 'compression',
   compressionthreshold: 'compression.threshold',
   encryptredisdata: 'encryption',
@@ -104,7 +106,8 @@ function suggest(name: string, group: string, known: readonly string[]): string 
   const near = known.find(other => distance(other.toLowerCase(), plain) <= 2)
   const here = same ?? (Object.hasOwn(ELSEWHERE, plain) ? undefined : near)
   if (here) return group === '' ? here : `${group}.${here}`
-  return ELSEWHERE[plain]
+  // What is an option of the whole store is no help within a group.
+  return group === '' || ELSEWHERE[plain]?.startsWith(group) ? ELSEWHERE[plain] : undefined
 }
 
 /** How many letters have to be changed, added or left out. */

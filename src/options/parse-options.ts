@@ -84,7 +84,7 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
     compression: parseCompression(options.compression),
     maxSessionBytes: whole('maxSessionBytes', options.maxSessionBytes ?? 16 * 1024 * 1024, MOST_BYTES),
     encryption: parseEncryption(options.encryption),
-    hashIds: oneOf('hashIds', options.hashIds ?? false, [false, 'adopt', true] as const),
+    hashIds: oneOf('hashIds', withoutSecret(options.hashIds ?? false), [false, 'adopt', true] as const),
     serializer:
       options.serializer === undefined
         ? jsonSerializer
@@ -161,6 +161,11 @@ function parseCompression(value: StoreOptions['compression']): Config['compressi
       algorithm: oneOf('compression.algorithm', compression.algorithm ?? 'deflate', COMPRESSION_ALGORITHMS),
     }
   )
+}
+
+/** A key that was put here by mistake must not be quoted. */
+function withoutSecret<T>(value: T): T | string {
+  return typeof value === 'string' && value.length > 20 ? `(${value.length} characters)` : value
 }
 
 function redis(value: unknown): Redis | Cluster | string {

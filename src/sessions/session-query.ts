@@ -82,11 +82,11 @@ export class SessionQuery {
     } catch (cause) {
       if (cause instanceof ClosedError) throw cause
       const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new PartialError(
-        `The query ended early, after ${scanned} sessions: ${reason}`,
-        { scanned },
-        { cause, outcomeUnknown: false },
-      )
+      const what =
+        cause instanceof RecordError
+          ? `All ${scanned} sessions that can be read were visited, others cannot be`
+          : `The query ended early, after ${scanned} sessions`
+      throw new PartialError(`${what}: ${reason}`, { scanned }, { cause, outcomeUnknown: false })
     }
   }
 

@@ -173,7 +173,7 @@ describe('an option that does not exist', () => {
     ],
     [
       { encryption: { secret: PHRASE } },
-      'encryption.secret: there is no such option; there are keys, write, acceptPlaintext',
+      'encryption.secret: there is no such option; did you mean encryption: { keys: [{ id, secret }] }?',
     ],
     [
       { encryption: { ...key({}).encryption, accept_plaintext: true } },
@@ -184,12 +184,33 @@ describe('an option that does not exist', () => {
       'encryption.keys[0].secrt: there is no such option; did you mean encryption.keys[0].secret?',
     ],
     [key({ key: SECRET }), 'encryption.keys[0].key: there is no such option; there are id, secret'],
+    [{ breaker: { timeout: 3 } }, 'breaker.timeout: there is no such option; there are failures, openFor'],
     [{ hashId: true }, 'hashId: there is no such option; did you mean hashIds?'],
     [{ serialiser: JSON }, 'serialiser: there is no such option; did you mean serializer?'],
     [{ compressData: true }, 'compressData: there is no such option; did you mean compression?'],
     [{ encryptRedisData: true }, 'encryptRedisData: there is no such option; did you mean encryption?'],
   ])('%j is refused', (options, message) => {
     expect(complaint(options)).toBe(message)
+  })
+})
+
+describe('a secret that was meant to be a key', () => {
+  // It would pass for a passphrase, and be another one on a node that has it right.
+  it.each([
+    ['with the line end of its file', `${HEX}\n`, 'begins or ends with white space'],
+    ['with a blank in front', ` ${BASE64}`, 'begins or ends with white space'],
+    ['with a digit too few', HEX.slice(1), 'got 63 hex digits'],
+    ['of half the length', HEX.slice(32), 'got 32 hex digits'],
+    ['written as a number', `0x${HEX}`, 'got 66 hex digits'],
+  ])('%s is refused', (_what, secret, complaintPart) => {
+    const message = complaint(key({ secret }))
+    expect(message).toContain(complaintPart)
+    expect(message).not.toContain(secret.trim().slice(0, 8))
+  })
+
+  it('and stands in hashIds is not quoted', () => {
+    const message = complaint({ hashIds: HEX })
+    expect(message).toBe("hashIds: got '(64 characters)', allowed is false, 'adopt' or true")
   })
 })
 
