@@ -47,15 +47,23 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const bus: Bus = channelBus || noBus
   const { staleIfError } = config
   const cache = config.cache ? new LocalCache({ ...config.cache, staleIfError }, stats) : undefined
-  const nodeId = cluster ? cluster.nodeId : ''
-  const coordinator = new Coordinator({ nodeId, bus, names, cache, stats, emit: tell, logger })
   const { tombstoneTtl, touchEvery, maxSessionBytes, serializer, waitForReplicas } = config
   const codec = codecOf(config, stats)
   const repository = new SessionRepository({ port, names, codec, clock, stats, tombstoneTtl })
   const query = new SessionQuery({ port, keyspace, names, repository, serializer, clock, stats, emit: tell })
   const plain =
-    config.hashIds === true && coordinator.running ? new PlainSessions({ query, names, clock }) : undefined
-  plain?.look()
+    config.hashIds === true && cache && channelBus ? new PlainSessions({ query, names, clock }) : undefined
+  const nodeId = cluster ? cluster.nodeId : ''
+  const coordinator = new Coordinator({
+    nodeId,
+    bus,
+    names,
+    cache,
+    stats,
+    emit: tell,
+    logger,
+    hearsAll: () => plain?.look(),
+  })
   const sessions = new Sessions({
     repository,
     serializer,

@@ -14,11 +14,14 @@ export interface Moment {
   readonly monotonic: number
 }
 
+const LONGEST_TIMER = 2 ** 31 - 1
+
 export const systemClock: Clock = {
   wall: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, task) {
-    const timer = setTimeout(task, ms)
+    // A longer one would fire at once.
+    const timer = setTimeout(task, Math.min(ms, LONGEST_TIMER))
     timer.unref()
     return () => clearTimeout(timer)
   },

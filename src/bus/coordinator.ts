@@ -33,6 +33,8 @@ export class Coordinator {
     stats: Stats
     emit: Emit
     logger: Logger
+    /** Called when every message from now on is heard. */
+    hearsAll: () => void
   }) {
     const { cache } = parts
     this.nodeId = parts.nodeId
@@ -53,10 +55,13 @@ export class Coordinator {
       message: message => this.#obey(cache, message),
       missed: reason => {
         cache.dropAll()
+        // A session that was made under its id may have been among it.
+        this.#names.meetPlain()
         this.#reportFlush(reason)
       },
       hearing: all => {
         cache.accepting = all
+        if (all) parts.hearsAll()
       },
     })
   }

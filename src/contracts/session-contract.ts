@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import { ClosedError, RefusedError, SessionError, StoreError } from '../base/errors.js'
+import { ClosedError, RefusedError, ReplicationError, SessionError, StoreError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { SessionHandle } from '../base/session-handle.js'
 import { checkId } from '../base/session-id.js'
@@ -98,8 +98,14 @@ export class SessionContract {
     }
     const { sessions, names, bulk } = this.#options
     const ref = names.refOfHandle(handle)
-    const { found } = await sessions.destroy(ref)
+    let unconfirmed: ReplicationError | undefined
+    const { found } = await sessions.destroy(ref).catch((error: unknown) => {
+      if (!(error instanceof ReplicationError)) throw error
+      unconfirmed = error
+      return { found: 0 }
+    })
     if (ref.id === undefined && (found === 0 || names.plainMayStand)) await bulk.named(ref.name)
+    if (unconfirmed) throw unconfirmed
   }
 
   /** Undefined, at once, if there is nothing to do. */

@@ -4,7 +4,7 @@ import type { Emit } from '../base/store-events.js'
 import type { Stats } from '../observe/stats.js'
 import type { CircuitBreaker } from './circuit-breaker.js'
 import { CircuitBreakers } from './circuit-breakers.js'
-import { isAnswer, toStoreError } from './redis-errors.js'
+import { isAnswer, isConnectionLoss, toStoreError } from './redis-errors.js'
 import type {
   Argument,
   Confirmer,
@@ -44,7 +44,8 @@ interface Call {
  * A port whose every operation ends by its deadline, is tried again within it if a connection fails, is not even begun
  * while its server is known not to answer, and fails only with errors of ours.
  *
- * Everything here may be sent twice: each script leaves the same behind if it is executed again, or notices that it was.
+ * What is sent again may be executed twice. A read, a touch and a destroy leave the same behind. A save does, too, unless
+ * somebody else has saved in between, unanswered as this one was: then the last writer wins. It never undoes a destroy.
  */
 export class GuardedPort implements RedisPort {
   readonly #port: RedisPort
@@ -234,7 +235,7 @@ export class GuardedPort implements RedisPort {
         return value
       } catch (cause) {
         if (isAnswer(cause)) breaker?.answered()
-        if (isAnswer(cause) || !retry || attempt > retry.attempts || progress.over) throw cause
+        if (!isConnectionLoss(cause) || !retry || attempt > retry.attempts || progress.over) throw cause
         // All of it by chance: nodes that have lost the same server must not come back in step.
         const pause = Math.random() * retry.delay * 2 ** (attempt - 1)
         await new Promise<void>(resolve => void clock.after(pause, resolve))

@@ -1,9 +1,26 @@
-import { RedisError, StoreError } from '../base/errors.js'
+import { DeadlineError, RedisError, StoreError, UnavailableError } from '../base/errors.js'
+
+const CONNECTION_LOST =
+  /connection is closed|isn't writeable|isn't ready|max retries per request|econn|epipe|etimedout|enotfound|eai_again|ehostunreach|enetunreach|socket|slots cache|startup nodes|all sentinels/i
+/** What a server says that cannot answer yet, or not any more. */
+const AWAY = /^Redis: (LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)/
 
 /** Whether Redis itself has answered so. Anything else leaves open whether it has executed the command. */
 export function isAnswer(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   return error.name === 'ReplyError' || /^(NOAUTH|WRONGPASS|NOPERM)/.test(error.message)
+}
+
+/** Whether the connection failed. A client that has waited for too long says something else: its command may yet be executed. */
+export function isConnectionLoss(error: unknown): boolean {
+  if (!(error instanceof Error) || isAnswer(error)) return false
+  return CONNECTION_LOST.test(`${error.name} ${(error as { code?: string }).code ?? ''} ${error.message}`)
+}
+
+/** Whether an error says that Redis cannot be asked now. A refusal does not: a right that was taken away is to be felt. */
+export function isAway(error: unknown): error is StoreError {
+  if (error instanceof DeadlineError || error instanceof UnavailableError) return true
+  return error instanceof RedisError && (!isAnswer(error.cause) || AWAY.test(error.message))
 }
 
 /** An error of ours: what ioredis throws carries the command and with it the session. */

@@ -159,7 +159,8 @@ return shorter and 2 or 1`,
  * Output  { the tombstone that was written, why one could not be written or '', how many sessions were there }
  *
  * DEL goes before the tombstone: it frees memory, so that a logout works at maxmemory, and what follows a DEL is let
- * through. A script that is sent twice finds its own tombstone and leaves alone what was saved in between.
+ * through. A script that is sent twice finds its own tombstone and leaves alone what was saved in between,
+ * unless another destroy has come between, whose tombstone stands now.
  */
 export const destroyScript = script(
   'destroy',

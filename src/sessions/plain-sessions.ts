@@ -14,6 +14,9 @@ export class PlainSessions {
   readonly #names: SessionNames
   readonly #clock: Clock
   #lookedAt: Moment | undefined
+  #walking = false
+  /** Somebody has asked for another walk meanwhile. */
+  #again = false
 
   constructor(parts: { query: SessionQuery; names: SessionNames; clock: Clock }) {
     this.#query = parts.query
@@ -21,19 +24,32 @@ export class PlainSessions {
     this.#clock = parts.clock
   }
 
-  /** Begins a walk if the last one is long ago. Only for a node that hears of those that others make meanwhile. */
+  /** Begins a walk: once the node hears what others do, and may have missed something before. */
   look(): void {
+    if (this.#walking) {
+      this.#again = true
+      return
+    }
+    this.#walking = true
+    this.#lookedAt = momentOf(this.#clock)
+    const over = () => {
+      this.#walking = false
+      if (!this.#again) return
+      this.#again = false
+      this.look()
+    }
+    this.#walk().then(over, over)
+  }
+
+  /** The same if the last walk is long ago. */
+  lookAgain(): void {
     const now = momentOf(this.#clock)
-    if (this.#lookedAt && elapsed(this.#lookedAt, now) < LOOK_EVERY) return
-    this.#lookedAt = now
-    this.#walk().catch(() => {
-      this.#lookedAt = undefined
-    })
+    if (!this.#lookedAt || elapsed(this.#lookedAt, now) >= LOOK_EVERY) this.look()
   }
 
   async #walk(): Promise<void> {
     const { plainMet } = this.#names
-    // Each one that is met counts up, as does each that is heard of.
+    // Each one that is met counts up, as does each that is heard of, or may have been missed.
     for await (const _refs of this.#query.refs()) if (this.#names.plainMet !== plainMet) return
     if (this.#names.plainMet === plainMet) this.#names.plainMayStand = false
   }

@@ -81,11 +81,13 @@ export class SessionRepository {
     this.#tombstoneTtl = parts.tombstoneTtl
   }
 
-  async load(ref: SessionRef): Promise<StoredSession> {
+  /** `ended` is told as soon as Redis says that it was destroyed, also if what is asked next fails. */
+  async load(ref: SessionRef, ended: () => void = () => {}): Promise<StoredSession> {
     const until = this.#port.deadlineFromNow()
     const first = this.#names.firstPlaceOf(ref)
     const stored = first && (await this.#load(ref, first, until))
     if (stored?.record || stored?.unreadable !== undefined) return stored
+    if (stored && stored.tombstone !== '') ended()
     const elsewhere = await this.#load(ref, this.#names.placesOf(ref), until)
     if (first && elsewhere.record) this.#names.meetPlain()
     return elsewhere
@@ -199,11 +201,25 @@ export class SessionRepository {
     announcement: Announcement,
     until: number,
   ): Promise<{ tombstone: string; failure: string; found: number }> {
+    const [only, ...others] = refs
+    const first = only && others.length === 0 ? this.#names.firstPlaceOf(only) : undefined
+    // What is named before it is known to be destroyed might be refused, and live on.
+    const destroyed =
+      first && !this.#names.plainMayStand && (await this.#destroy(first.keys, destroyId, announcement, until))
+    if (destroyed && destroyed.found > 0) return destroyed
     const keys = refs.flatMap(ref => this.#names.placesOf(ref).keys)
-    const { channel, message } = announcement
+    return this.#destroy(keys, destroyId, announcement, until)
+  }
+
+  async #destroy(
+    keys: readonly string[],
+    destroyId: string,
+    { channel, message }: Announcement,
+    until: number,
+  ): Promise<{ tombstone: string; failure: string; found: number }> {
     const args = [channel, message, destroyId, this.#tombstoneTtl]
     const reply = await this.#port.run(destroyScript, keys, args, until)
-    this.#count(announcement)
+    this.#count({ channel, message })
     const [tombstone, failure, found] = reply as [string, string, Count]
     return { tombstone, failure, found: Number(found) }
   }

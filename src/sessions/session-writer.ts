@@ -49,7 +49,7 @@ interface Write {
   sighting: Sighting
   text: string
   end: WrittenEnd
-  /** As far as the caller or this node knows. */
+  /** It may be there under its id, as far as the caller or this node knows. */
   wasThere: boolean
   ticket: Ticket | undefined
   until: number
@@ -81,9 +81,9 @@ export class SessionWriter {
     const ref = names.refOf(sighting.id)
     // A creation of a framework is known to be new. Of what somebody saves who has read nothing, that is not known.
     const blind = !sighting.existed && !sighting.creation
-    if (blind && names.plainMayStand) plain?.look()
+    if (blind && names.plainMayStand) plain?.lookAgain()
     const cached = cache?.get(ref.name, momentOf(clock)) !== undefined
-    const wasThere = sighting.existed || cached || (blind && names.plainMayStand)
+    const wasThere = names.plainMayStand && (sighting.existed || cached || blind)
     const ticket = cache?.beginWrite(ref.name)
     const send = () => this.#send({ ref, sighting, text, end, wasThere, ticket, until })
     await this.#order.after(ref.name, send)

@@ -1,16 +1,10 @@
 import { elapsed, type Moment, momentOf } from '../base/clock.js'
-import {
-  DeadlineError,
-  isOutcomeUnknown,
-  RedisError,
-  SessionError,
-  UnavailableError,
-  UnreadableError,
-} from '../base/errors.js'
+import { isOutcomeUnknown, SessionError, UnreadableError } from '../base/errors.js'
 import type { Entry, Expiry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
 import { type CheckedSerializer, checkReadable } from '../codec/serializer.js'
+import { isAway } from '../redis/redis-errors.js'
 import type { SessionRef } from '../redis/session-names.js'
 import { ReadsUnderWay } from './reads-under-way.js'
 import type { StoredSession } from './session-repository.js'
@@ -80,7 +74,8 @@ export class Sessions {
     const { repository, names, cache, stats, space } = this.#options
     stats.misses++
     const ref = names.refOf(id)
-    const read = async () => this.#readable(ref, await repository.load(ref))
+    const ended = () => cache?.forgetStale(ref.name)
+    const read = async () => this.#readable(ref, await repository.load(ref, ended))
     let stored: StoredSession & { entry?: Entry }
     try {
       stored = this.#reads ? await this.#reads.join(ref.name, read) : await read()
@@ -226,11 +221,7 @@ export class Sessions {
   /** What this node may serve instead of an answer that Redis did not give. */
   #stale({ name }: SessionRef, error: unknown): Entry | undefined {
     const { cache, clock, stats, emit } = this.#options
-    if (
-      !(error instanceof RedisError || error instanceof DeadlineError || error instanceof UnavailableError)
-    ) {
-      return undefined
-    }
+    if (!isAway(error)) return undefined
     const now = momentOf(clock)
     const entry = cache?.getStale(name, now)
     if (!entry) return undefined

@@ -201,6 +201,20 @@ const REPLIES = [
   'ERR value is not an integer or out of range',
 ]
 
+describe.each(['Command timed out', "Cannot read properties of undefined (reading 'x')"])(
+  'the error "%s"',
+  message => {
+    it('is none of the connection: the command may be under way (guards: connection errors only)', async () => {
+      const { port, sent, stats } = guarded(async () => {
+        throw new Error(message)
+      })
+      await expect(port.run(saveScript, [KEY], [])).rejects.toMatchObject({ outcomeUnknown: true })
+      expect(sent).toHaveLength(1)
+      expect(stats.retries).toBe(0)
+    })
+  },
+)
+
 describe.each(REPLIES)('the reply "%s"', reply => {
   it('is passed on at once, and nothing is sent again (guards: connection errors only)', async () => {
     const { port, sent, stats } = guarded(replying(reply))

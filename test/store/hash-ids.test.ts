@@ -428,7 +428,34 @@ describe('what can be seen of an id', () => {
   }
 })
 
+describe('a node that has missed messages', () => {
+  it('finds what was made under its id meanwhile (guards: plain sessions)', async () => {
+    const [adopting, hashing] = [await startNode('adopt'), await startNode(true)]
+    const flushes = () => hashing.cacheStats().flushes
+    const before = flushes()
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+    await adopting.set(ID, { number: 1 })
+    await until(() => flushes() > before && hashing.healthy())
+    await hashing.set(ID, { number: 2 })
+    expect(await sessionKeys()).toEqual([`${prefix}${hashing.handleOf(ID)}`])
+    await hashing.revoke(SessionHandle.from(String(hashing.handleOf(ID))))
+    for (const node of [adopting, hashing]) await until(async () => (await node.get(ID)) === undefined)
+  })
+})
+
 describe('revoke', () => {
+  it.each(['adopt', true] as const)(
+    'destroys what stands under its id also if no replica confirms it: hashIds %o',
+    async hashIds => {
+      const node = await startNode(hashIds, { waitForReplicas: { count: 1, timeout: 50 } })
+      await (await startNode('adopt')).set(ID, { user: 'ada' })
+      const error = await rejection(node.revoke(SessionHandle.from(String(node.handleOf(ID)))))
+      expect((error as { code?: string }).code).toMatch(/^ERR_(REPLICATION|PARTIAL)$/)
+      expect(await sessionKeys()).toEqual([])
+      expect(await node.get(ID)).toBeUndefined()
+    },
+  )
+
   it.each(['adopt', true] as const)(
     'destroys by a handle of a list, on every node: hashIds %o',
     async hashIds => {
