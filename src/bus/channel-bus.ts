@@ -12,7 +12,7 @@ import { decodeMessage, encodeMessage, type MessageBody } from './message.js'
 /** How often to look for primaries while the client knows none. */
 const LOOK_EVERY = 20
 
-export interface ChannelBusOptions {
+interface ChannelBusOptions {
   port: RedisPort
   keyspace: Keyspace
   clock: Clock

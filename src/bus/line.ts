@@ -6,7 +6,7 @@ import { EchoLease } from './echo-lease.js'
 const FIRST_RETRY = 50
 const LAST_RETRY = 2_000
 
-export interface LineOptions {
+interface LineOptions {
   port: RedisPort
   primary: RedisPrimary
   clock: Clock
@@ -20,7 +20,7 @@ export interface LineOptions {
   nextNonce: () => number
 }
 
-export interface LineListener {
+interface LineListener {
   message(text: string): void
   /** Everything published from now on will be heard, until `deaf`. */
   hearing(): void

@@ -1,5 +1,5 @@
 /** The version of the messages that this code writes. */
-export const MESSAGE_VERSION = 1
+const MESSAGE_VERSION = 1
 
 /** Far above what a batch of ids takes; more than this is not ours. */
 const MAX_LENGTH = 512 * 1024
@@ -25,7 +25,7 @@ export type MessageBody =
   /** Any session may have changed. */
   | { type: 'CacheClear' }
 
-export type Decoded = { kind: 'message'; message: Message } | { kind: 'newer' } | { kind: 'unreadable' }
+type Decoded = { kind: 'message'; message: Message } | { kind: 'newer' } | { kind: 'unreadable' }
 
 export function encodeMessage(sender: Omit<Sender, 'v'>, body: MessageBody): string {
   return JSON.stringify({ v: MESSAGE_VERSION, ...sender, ...body })

@@ -5,7 +5,7 @@ import { type Compression, decompress } from './compression.js'
 import { headerOf, isEnvelope, readEnvelope } from './envelope.js'
 import { type KeyRing, unknownKey } from './key-ring.js'
 
-export interface CodecOptions {
+interface CodecOptions {
   /** Undefined: nothing is compressed. What is, can be read all the same. */
   compression: Compression | undefined
   /** Undefined: nothing is encrypted, and nothing that is can be read. */

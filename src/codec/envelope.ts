@@ -14,7 +14,7 @@ import { RecordError, UnreadableError } from '../base/errors.js'
  *
  * Everything in front of the nonce is the header. It is authenticated together with the payload.
  */
-export interface Envelope {
+interface Envelope {
   readonly header: Buffer
   /** Which one, by number; 0 for none. */
   readonly compression: number

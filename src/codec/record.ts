@@ -11,7 +11,7 @@ interface SessionRecord {
   toJSON?: unknown
 }
 
-export interface CookieRecord {
+interface CookieRecord {
   originalMaxAge?: unknown
   expires?: unknown
 }

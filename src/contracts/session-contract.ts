@@ -14,7 +14,7 @@ import * as express from './express.js'
 import * as koa from './koa.js'
 import { lifeByMaxAge, lifeByRecord, type Ttl } from './lifetime.js'
 
-export interface SessionContractOptions {
+interface SessionContractOptions {
   sessions: Sessions
   bulk: BulkDeletion
   names: SessionNames

@@ -1,5 +1,5 @@
 /** What is known of a store at one moment. */
-export interface HealthFacts {
+interface HealthFacts {
   /** Why Redis cannot be reached; undefined if it can. */
   redis: string | undefined
   /** Why the cache may not answer, in words; empty if it may. Undefined if nothing is listened to. */

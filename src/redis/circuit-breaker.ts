@@ -5,7 +5,7 @@ type State =
   | { readonly name: 'open'; readonly since: Moment; readonly reason: string }
   | { readonly name: 'half-open'; readonly reason: string }
 
-export interface CircuitBreakerOptions {
+interface CircuitBreakerOptions {
   /** So many failures in a row open it. */
   failures: number
   /** How long it stays open before one command may find out whether Redis is back. */

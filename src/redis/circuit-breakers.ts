@@ -3,7 +3,7 @@ import type { Emit } from '../base/store-events.js'
 import type { Stats } from '../observe/stats.js'
 import { CircuitBreaker } from './circuit-breaker.js'
 
-export interface CircuitBreakersOptions {
+interface CircuitBreakersOptions {
   failures: number
   openFor: number
   clock: Clock

@@ -32,7 +32,7 @@ export interface Visited {
   readonly view: SessionView
 }
 
-export interface SessionQueryParts {
+interface SessionQueryParts {
   port: RedisPort
   keyspace: Keyspace
   names: SessionNames

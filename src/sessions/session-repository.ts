@@ -23,7 +23,7 @@ export interface StoredSession {
   readAt: Moment
 }
 
-export interface SaveCommand {
+interface SaveCommand {
   ref: SessionRef
   text: string
   px: number
@@ -38,14 +38,14 @@ export interface SaveCommand {
   wasThere: boolean
 }
 
-export interface SaveReply {
+interface SaveReply {
   outcome: 'saved' | 'destroyed' | 'gone'
   tombstone: string
   seenAt: number
   expiry: Expiry
 }
 
-export interface TouchCommand {
+interface TouchCommand {
   ref: SessionRef
   px: number
   announcement: Announcement

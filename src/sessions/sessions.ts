@@ -29,7 +29,7 @@ export interface Life {
   always?: boolean
 }
 
-export interface SessionsOptions extends Omit<SessionWriterOptions, 'parsing'> {
+interface SessionsOptions extends Omit<SessionWriterOptions, 'parsing'> {
   serializer: CheckedSerializer
   space: string
   touchEvery: number
