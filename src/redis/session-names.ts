@@ -31,8 +31,8 @@ export interface Places {
  *   'adopt'   reads both keys and writes the plain one; publishes ids and hashes, destroys under both
  *   true      reads and writes the hashed key, and publishes hashes
  *
- * With `true` an id is named to Redis for two reasons only, since MONITOR shows it: the session does not stand under its
- * hash, or it is being destroyed. Both keys lie in one slot, so that a script that gets both sees them in one step, and a
+ * With `true` an id is named to Redis only where its session is not, or may not be, under its hash, since MONITOR shows what
+ * is named. Both keys lie in one slot, so that a script that gets both sees them in one step, and a
  * session that is written under one name is gone from the other.
  */
 export class SessionNames {

@@ -1,25 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import calculateSlot from 'cluster-key-slot'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { PartialError, type StoreEvents, UnavailableError } from '../../src/index.js'
 import { type Data, hold, readyStore, rejection } from '../store/open-store.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
 import { realRedis } from '../support/redis-server.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 
 const SLOTS = 16_384
-const unhandled: unknown[] = []
-const note = (reason: unknown) => unhandled.push(reason)
-
-beforeAll(() => {
-  process.on('unhandledRejection', note)
-})
-
-afterAll(async () => {
-  await nextTurn()
-  process.off('unhandledRejection', note)
-  expect(unhandled).toEqual([])
-})
+expectNoUnhandledRejections()
 
 /** Ids of sessions that a primary of three owns. */
 function idsOn(primary: number, count: number): string[] {

@@ -1,6 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   type PartialError,
   RedisError,
@@ -12,20 +11,10 @@ import { type Data, hold, openStore, readyStore, rejection, saveMany } from '../
 import { startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { type ProxyConnection, startProxy } from '../support/tcp-proxy.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 
-const unhandled: unknown[] = []
-const note = (reason: unknown) => unhandled.push(reason)
-
-beforeAll(() => {
-  process.on('unhandledRejection', note)
-})
-
-afterAll(async () => {
-  await nextTurn()
-  process.off('unhandledRejection', note)
-  expect(unhandled).toEqual([])
-})
+expectNoUnhandledRejections()
 
 async function startReplica(primary: RedisServer): Promise<RedisServer> {
   const replica = await startRedis({

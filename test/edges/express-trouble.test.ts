@@ -1,13 +1,13 @@
 import { Agent, type IncomingMessage, request } from 'node:http'
 import type { Socket } from 'node:net'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Express, NextFunction, Request, Response } from 'express'
 import session, { type Store } from 'express-session'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { ClusteredRedisStore, StoreError, type StoreOptions } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { createExpressApp, fieldsOf, type SiteOptions } from './express-site.js'
 import { freshPrefix, Gate, serve } from './nodes.js'
@@ -15,19 +15,11 @@ import { freshPrefix, Gate, serve } from './nodes.js'
 const DAY = 86_400_000
 
 let server: RedisServer
-const unhandled: unknown[] = []
-const note = (reason: unknown) => unhandled.push(reason)
+expectNoUnhandledRejections()
 
 beforeAll(async () => {
-  process.on('unhandledRejection', note)
   server = await startRedis()
-})
-
-afterAll(async () => {
-  await nextTurn()
-  process.off('unhandledRejection', note)
-  await server.stop()
-  expect(unhandled).toEqual([])
+  return () => server.stop()
 })
 
 interface Site {

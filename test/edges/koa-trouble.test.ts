@@ -1,9 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { ClusteredRedisStore, StoreError, type StoreOptions } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { createKoaApp, type KoaSiteOptions, type KoaVersions, koaVersions } from './koa-site.js'
 import { Browser, freshPrefix, Gate, serve } from './nodes.js'
@@ -11,19 +11,11 @@ import { Browser, freshPrefix, Gate, serve } from './nodes.js'
 const DAY = 86_400_000
 
 let server: RedisServer
-const unhandled: unknown[] = []
-const note = (reason: unknown) => unhandled.push(reason)
+expectNoUnhandledRejections()
 
 beforeAll(async () => {
-  process.on('unhandledRejection', note)
   server = await startRedis()
-})
-
-afterAll(async () => {
-  await nextTurn()
-  process.off('unhandledRejection', note)
-  await server.stop()
-  expect(unhandled).toEqual([])
+  return () => server.stop()
 })
 
 interface Options extends Omit<KoaSiteOptions, 'store'> {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   DeadlineError,
   PartialError,
@@ -15,6 +15,7 @@ import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { SimulatedNode } from '../support/simulated-node.js'
 import { SimulatedRedis, settled } from '../support/simulated-redis.js'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { type Data, hold, openStore, readyStore, rejection, type Store } from './open-store.js'
 
@@ -32,18 +33,7 @@ type Name = (typeof NAMES)[number]
 const FOR_EVER = 600_000
 const SECRET_ID = 'a-secret-id'
 
-const unhandled: unknown[] = []
-const note = (reason: unknown) => unhandled.push(reason)
-
-beforeAll(() => {
-  process.on('unhandledRejection', note)
-})
-
-afterAll(async () => {
-  await nextTurn()
-  process.off('unhandledRejection', note)
-  expect(unhandled).toEqual([])
-})
+expectNoUnhandledRejections()
 
 function listen(store: Store) {
   const events: { name: Name; detail: StoreEvents[Name] }[] = []
