@@ -91,6 +91,8 @@ function codecOf({ compressed, encrypted }) {
   return new Codec({
     compression: compressed ? new Compression(COMPRESSION) : undefined,
     encryption: encrypted ? { keys: new KeyRing(KEYS), write: true, acceptPlaintext: false } : undefined,
+    dated: false,
+    digested: false,
     maxSessionBytes: MAX_BYTES,
     stats: new Stats(),
   })

@@ -7,6 +7,8 @@ import { LocalCache } from './cache/local-cache.js'
 import { Codec } from './codec/codec.js'
 import { Compression } from './codec/compression.js'
 import { KeyRing } from './codec/key-ring.js'
+import { IndexEntries } from './indexes/index-entries.js'
+import { SessionIndexes } from './indexes/session-indexes.js'
 import { Stats } from './observe/stats.js'
 import type { Config } from './options/parse-options.js'
 import { GuardedPort } from './redis/guarded-port.js'
@@ -14,11 +16,21 @@ import { Keyspace } from './redis/keyspace.js'
 import type { RedisPort } from './redis/redis-port.js'
 import { SessionNames } from './redis/session-names.js'
 import { BulkDeletion } from './sessions/bulk-deletion.js'
+import { Conflicts } from './sessions/conflicts.js'
+import { Enrolment } from './sessions/enrolment.js'
+import { IndexLookup } from './sessions/index-lookup.js'
+import { Lifetimes } from './sessions/lifetimes.js'
 import { PlainSessions } from './sessions/plain-sessions.js'
+import { Reindexing } from './sessions/reindexing.js'
 import { ReplicaConfirmation } from './sessions/replica-confirmation.js'
+import { SessionDestroyer } from './sessions/session-destroyer.js'
+import { SessionLimit } from './sessions/session-limit.js'
 import { SessionQuery } from './sessions/session-query.js'
+import { SessionReader } from './sessions/session-reader.js'
 import { SessionRepository } from './sessions/session-repository.js'
+import { SessionText } from './sessions/session-text.js'
 import { Sessions } from './sessions/sessions.js'
+import { WriteOrder } from './sessions/write-order.js'
 
 /** How long a shared read may be joined where no bus says how stale an answer may be. */
 const STALENESS_ALONE = 2_000
@@ -49,8 +61,32 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const cache = config.cache ? new LocalCache({ ...config.cache, staleIfError }, stats) : undefined
   const { tombstoneTtl, touchEvery, maxSessionBytes, serializer, waitForReplicas } = config
   const codec = codecOf(config, stats)
-  const repository = new SessionRepository({ port, names, codec, clock, stats, tombstoneTtl })
-  const query = new SessionQuery({ port, keyspace, names, repository, serializer, clock, stats, emit: tell })
+  const { absoluteTtl, maxSessions, conflicts, deadline } = config
+  const { isCluster } = port
+  const lifetimes = new Lifetimes(touchEvery, absoluteTtl, clock)
+  const indexes = new SessionIndexes({ ...config, maxSessions: maxSessions || undefined, keyspace })
+  const entries = new IndexEntries(port, tombstoneTtl)
+  const reader = new SessionReader({ port, names, codec, clock, stats })
+  const repository = new SessionRepository({
+    port,
+    names,
+    codec,
+    indexes: entries,
+    clock,
+    stats,
+    tombstoneTtl,
+  })
+  const query = new SessionQuery({
+    port,
+    keyspace,
+    names,
+    reader,
+    lifetimes,
+    serializer,
+    clock,
+    stats,
+    emit: tell,
+  })
   const plain =
     config.hashIds === true && cache && channelBus ? new PlainSessions({ query, names, clock }) : undefined
   const nodeId = cluster ? cluster.nodeId : ''
@@ -64,34 +100,66 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     logger,
     hearsAll: () => plain?.look(),
   })
+  const order = new WriteOrder()
+  const replicas = waitForReplicas
+    ? new ReplicaConfirmation({ port, keyspace, names, clock, ...waitForReplicas })
+    : undefined
+  const destroyer = new SessionDestroyer({
+    repository,
+    port,
+    names,
+    replicas,
+    order,
+    cache,
+    bus,
+    logger,
+    emit: tell,
+  })
+  const lookup = new IndexLookup({
+    indexes,
+    entries,
+    reader,
+    names,
+    lifetimes,
+    serializer,
+    clock,
+    emit: tell,
+    writtenWithin: 2 * deadline,
+  })
+  const text = new SessionText(serializer, maxSessionBytes)
   const sessions = new Sessions({
     repository,
-    serializer,
+    reader,
+    destroyer,
+    enrolment: new Enrolment({ indexes, entries, isCluster, names, bus, clock }),
+    lifetimes,
+    text,
+    order,
     port,
     names,
     plain,
-    replicas: waitForReplicas
-      ? new ReplicaConfirmation({ port, keyspace, names, clock, ...waitForReplicas })
-      : undefined,
+    conflicts: conflicts === 'last-write-wins' ? undefined : new Conflicts(conflicts, text),
+    limit: maxSessions ? new SessionLimit({ ...maxSessions, lookup, destroyer, isCluster }) : undefined,
     cache,
     bus,
     clock,
     stats,
-    logger,
     emit: tell,
     space: keyspace.space,
-    touchEvery,
-    maxSessionBytes,
+    dated: isDated(config),
     maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
   })
   const bulk = new BulkDeletion({
     query,
-    sessions,
+    destroyer,
     names,
     coordinator,
-    isCluster: port.isCluster,
+    isCluster,
     start: keyspace.start,
+    clock,
+    servedFor: servedFor(config),
   })
+  const reindexing = new Reindexing({ query, indexes, entries, names, clock })
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return {
@@ -106,15 +174,30 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     coordinator,
     sessions,
     query,
+    lookup,
     bulk,
+    reindexing,
     emit: tell,
   }
 }
 
-function codecOf({ compression, encryption, maxSessionBytes }: Config, stats: Stats): Codec {
+/** Whether somebody has to know when sessions were made. */
+function isDated({ absoluteTtl, maxSessions }: Config): boolean {
+  return Number.isFinite(absoluteTtl) || maxSessions !== false
+}
+
+/** How long after it was destroyed a session may be served by a node that is set up as this one and hears nothing. */
+function servedFor({ cluster, cache, staleIfError }: Config): number {
+  return Math.max(cluster ? cluster.maxStaleness : cache ? cache.ttl : 0, staleIfError)
+}
+
+function codecOf(config: Config, stats: Stats): Codec {
+  const { compression, encryption, maxSessionBytes, conflicts, indexes } = config
   return new Codec({
     compression: compression ? new Compression(compression) : undefined,
     encryption: encryption ? { ...encryption, keys: new KeyRing(encryption.keys) } : undefined,
+    dated: isDated(config),
+    digested: conflicts !== 'last-write-wins' || indexes.size > 0,
     maxSessionBytes,
     stats,
   })

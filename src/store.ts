@@ -1,5 +1,5 @@
+import type session from 'express-session'
 import type { SessionData } from 'express-session'
-import session from 'express-session'
 import { type Assembly, assemble } from './assembly.js'
 import type { SessionHandle } from './base/session-handle.js'
 import { checkId } from './base/session-id.js'
@@ -15,10 +15,9 @@ import type { Health } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
 import { parseOptions } from './options/parse-options.js'
 import type { StoreOptions } from './options/store-options.js'
+import { QueryableStore } from './queryable-store.js'
 import { IoredisPort } from './redis/ioredis-port.js'
 import type { IdHashing } from './redis/session-names.js'
-import type { BulkOptions, BulkResult } from './sessions/bulk-deletion.js'
-import { type IdOf, picks, type SessionView } from './sessions/session-query.js'
 import type { Sighting } from './sessions/sighting.js'
 
 /** How long a koa-session lives: milliseconds, or until the browser closes. */
@@ -28,8 +27,6 @@ type Request = Parameters<InstanceType<typeof session.Store>['createSession']>[0
 type Generate = (req: Request) => void
 
 type Listener<E extends keyof StoreEvents> = (detail: StoreEvents[E]) => void
-type View<Session, Hashing extends IdHashing> = SessionView<Session, IdOf<Hashing>>
-type AnyPredicate = (session: SessionView) => boolean
 type AnyListener = (...args: never[]) => void
 
 /**
@@ -41,15 +38,16 @@ type AnyListener = (...args: never[]) => void
  */
 export class ClusteredRedisStore<
   Session extends object = SessionData,
+  IndexName extends string = never,
   Hashing extends IdHashing = false,
-> extends session.Store {
+> extends QueryableStore<Session, IndexName, Hashing> {
   // Not #private: a wrapper made by Proxy or Object.create has to be able to reach them through itself.
-  private readonly parts: Assembly
+  protected readonly parts: Assembly
   private readonly contract: SessionContract
   private readonly lifecycle: Lifecycle
   private generateSession: Generate | undefined
 
-  constructor(options: StoreOptions<Session, Hashing> = {}) {
+  constructor(options: StoreOptions<Session, IndexName, Hashing> = {}) {
     super()
     const config = parseOptions(options)
     this.parts = assemble(config, new IoredisPort(config.redis), (name, detail) => {
@@ -160,92 +158,6 @@ export class ClusteredRedisStore<
     return super.once(event, listener as (...args: unknown[]) => void)
   }
 
-  /** Every session, as a list. For many sessions use `eachSession`. */
-  override all(): Promise<(Session & { id: IdOf<Hashing> })[]>
-  override all(callback: Callback<SessionData[]>): void
-  override all(callback?: Callback<never>): Promise<unknown> | undefined {
-    const collect = async () => {
-      const list: object[] = []
-      for await (const { id, data } of this.eachSession()) list.push({ ...data, id })
-      return list
-    }
-    return settle(collect() as Promise<never>, callback)
-  }
-
-  ids(): Promise<IdOf<Hashing>[]>
-  ids(callback: Callback<IdOf<Hashing>[]>): void
-  ids(callback?: Callback<IdOf<Hashing>[]>): Promise<IdOf<Hashing>[]> | undefined {
-    return settle(this.allSessionIds(), callback)
-  }
-
-  override length(): Promise<number>
-  override length(callback: Callback<number>): void
-  override length(callback?: Callback<number>): Promise<number> | undefined {
-    return settle(this.size(), callback)
-  }
-
-  /** Destroys every session, on every node. */
-  override clear(): Promise<void>
-  override clear(callback?: Callback): void
-  override clear(callback?: Callback): Promise<void> | void {
-    const cleared = this.parts.bulk.all().then(() => {})
-    return settle(cleared, callback)
-  }
-
-  /** How many sessions there are in Redis. */
-  async size(): Promise<number> {
-    let count = 0
-    for await (const ids of this.parts.query.ids()) count += ids.length
-    return count
-  }
-
-  async allSessionIds(): Promise<IdOf<Hashing>[]> {
-    const all = new Map<string, IdOf<Hashing>>()
-    for await (const ids of this.parts.query.ids())
-      for (const id of ids) all.set(String(id), id as IdOf<Hashing>)
-    return [...all.values()]
-  }
-
-  /** Every session, one after the other, in constant memory. The function may be asynchronous; it is waited for. */
-  eachSession(): AsyncGenerator<View<Session, Hashing>>
-  eachSession(visit: (session: View<Session, Hashing>) => unknown): Promise<void>
-  eachSession(
-    visit?: (session: View<Session, Hashing>) => unknown,
-  ): AsyncGenerator<View<Session, Hashing>> | Promise<void> {
-    if (!visit) return this.walk()
-    const visitAll = async () => {
-      for await (const view of this.walk()) await visit(view)
-    }
-    return visitAll()
-  }
-
-  async findBy(predicate: (session: View<Session, Hashing>) => boolean): Promise<View<Session, Hashing>[]> {
-    const found: View<Session, Hashing>[] = []
-    for await (const view of this.walk()) if (picks(predicate, view)) found.push(view)
-    return found
-  }
-
-  async findFirst(
-    predicate: (session: View<Session, Hashing>) => boolean,
-  ): Promise<View<Session, Hashing> | undefined> {
-    for await (const view of this.walk()) if (picks(predicate, view)) return view
-    return undefined
-  }
-
-  async countBy(predicate: (session: View<Session, Hashing>) => boolean): Promise<number> {
-    let count = 0
-    for await (const view of this.walk()) if (picks(predicate, view)) count++
-    return count
-  }
-
-  /** Destroys every session that the predicate picks; rejects, with the partial result, if that did not happen. */
-  bulkDelete(
-    predicate: (session: View<Session, Hashing>) => boolean,
-    options?: BulkOptions,
-  ): Promise<BulkResult> {
-    return this.parts.bulk.matching(predicate as unknown as AnyPredicate, options ?? {})
-  }
-
   /** What names a session where its id must not be seen. With `hashIds` it is what queries show of the session. */
   handleOf(sid: string): SessionHandle {
     checkId(sid)
@@ -288,11 +200,5 @@ export class ClusteredRedisStore<
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown()
-  }
-
-  private async *walk(): AsyncGenerator<View<Session, Hashing>> {
-    for await (const batch of this.parts.query.views()) {
-      for (const { view } of batch) yield view as unknown as View<Session, Hashing>
-    }
   }
 }

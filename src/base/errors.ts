@@ -90,20 +90,31 @@ export class UnreadableError extends StoreError {
   }
 }
 
-export type RefusalReason = 'destroyed' | 'gone'
+const REFUSALS = {
+  destroyed: 'the session was destroyed in the meantime',
+  gone: 'the session is gone and was read too long ago to tell whether it was destroyed',
+  expired: 'the session has lived for as long as absoluteTtl allows',
+  conflict: 'another request has changed the session in the meantime',
+  limit: 'there are as many sessions as maxSessions allows',
+}
 
-/** A save that came after a destroy which its caller had not seen. Nothing was written. */
+/** Why a save was not carried out: the session has ended, or the app has asked for it to be told. */
+export type RefusalReason = keyof typeof REFUSALS
+
+/** A save that must not be carried out. Nothing was written. */
 export class RefusedError extends StoreError {
   readonly reason: RefusalReason
+  /** What the error handlers of the frameworks answer with. */
+  readonly status = 409
 
   constructor(reason: RefusalReason) {
-    super(
-      'ERR_REFUSED',
-      reason === 'destroyed'
-        ? 'The save was refused: the session was destroyed in the meantime'
-        : 'The save was refused: the session is gone and was read too long ago to tell whether it was destroyed',
-    )
+    super('ERR_REFUSED', `The save was refused: ${REFUSALS[reason]}`)
     this.reason = reason
+  }
+
+  /** Whether the session is over, so that its request goes on as if the save had come before its end. */
+  get sessionEnded(): boolean {
+    return this.reason === 'destroyed' || this.reason === 'gone' || this.reason === 'expired'
   }
 }
 

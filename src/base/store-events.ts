@@ -7,7 +7,17 @@ import type { RefusalReason, StoreError } from './errors.js'
 export interface StoreEvents {
   /** Something failed where no caller was waiting. Without a listener it goes to the logger only. */
   error: StoreError
-  /** A save was refused because the session was destroyed meanwhile. The response was not harmed. */
+  /** A session was stored that was not there before; 'again' if one of the same id was destroyed not long ago. */
+  created: { id: string; reason: 'new' | 'again' }
+  /** This node has destroyed a session, by the method that is named. */
+  destroyed: { id: string; reason: 'destroy' | 'bulkDelete' | 'clear' }
+  /** This node has revoked a session: by its handle, or as one of those in an index. */
+  revoked: { id: string; reason: 'handle' | 'index' }
+  /** This node has destroyed a session to make room for another. */
+  evicted: { id: string; reason: 'maxSessions' }
+  /** This node has found that a session has ended by itself. Others may have found it, too, or nobody has. */
+  expired: { id: string; reason: 'ttl' | 'absoluteTtl' }
+  /** A save was not carried out. If the session had ended, the response was not harmed. */
   refused: { id: string; reason: RefusalReason }
   /** A session was answered from memory although Redis could not be asked. `age`: ms since Redis last confirmed it. */
   servedStale: { age: number; reason: string }

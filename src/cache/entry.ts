@@ -9,12 +9,16 @@ export interface Expiry {
   moving?: { since: Moment; ms: number } | undefined
 }
 
-/** A record that is to be written anew when its session is next touched: under the key that this node writes under. */
+/** A record that is to be written anew when its session is next touched, as this node writes it. */
 export interface Outdated {
   readonly text: string
-  /** By which Redis recognises what is to be replaced. */
-  readonly digest: string
   done: boolean
+}
+
+/** Until when at least the indexes name a session: `ms` after `since`. */
+export interface Indexed {
+  readonly since: Moment
+  readonly ms: number
 }
 
 /** What is known of a session that exists. */
@@ -27,6 +31,12 @@ export interface Entry {
   readonly seenAt: number
   /** The tombstone that stood beside it; empty when there was none. */
   readonly tombstone: string
+  /** By which the scripts know the record again; empty where nobody asks. */
+  readonly digest: string
+  /** When the session was made, in ms since the epoch, as far as is known. */
+  readonly created: number
   /** Shared by all who saw it, like the expiry. */
   readonly outdated: Outdated | undefined
+  /** Undefined if nothing is known of it. Moved by a touch, like the expiry. */
+  indexed: Indexed | undefined
 }

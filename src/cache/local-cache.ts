@@ -39,8 +39,12 @@ export class LocalCache {
     // Asked here and not left to a timer: after a pause of the process the timers are late, the clocks are not.
     if (elapsed(entry.readAt, now) < this.#ttl && elapsed(entry.expiry.since, now) < entry.expiry.ms)
       return entry
-    this.#entries.delete(name)
     return undefined
+  }
+
+  /** Whether the session is held, too old to be served though it may be. */
+  holds(name: string): boolean {
+    return this.#entries.has(name)
   }
 
   /** Before a read is sent. */

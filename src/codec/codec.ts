@@ -10,17 +10,22 @@ interface CodecOptions {
   compression: Compression | undefined
   /** Undefined: nothing is encrypted, and nothing that is can be read. */
   encryption: { keys: KeyRing; write: boolean; acceptPlaintext: boolean } | undefined
+  /** Whether records tell when their session was made. */
+  dated: boolean
+  /** Whether somebody asks what a record is known by. */
+  digested: boolean
   maxSessionBytes: number
   stats: Stats
 }
 
 export interface Opened {
   readonly text: string
-  /**
-   * Set if this node writes under another key, or none: the digest by which the touch script recognises the record that it
-   * is to replace.
-   */
-  readonly outdated: string | undefined
+  /** When the session was made, in ms since the epoch, if the record tells. */
+  readonly created: number | undefined
+  /** By which the scripts know the record again; empty where nobody asks. */
+  readonly digest: string
+  /** Whether this node writes it otherwise: under another key or none, or with the time at which it was made. */
+  readonly outdated: boolean
 }
 
 /**
@@ -36,25 +41,40 @@ export class Codec {
     this.#writingKey = options.encryption?.write ? options.encryption.keys.writes : undefined
   }
 
-  /** `binding` names the session: an encrypted record opens under the same name only. */
-  seal(text: string, binding: () => string): string | Buffer | Promise<string | Buffer> {
-    const { compression } = this.#options
-    if (!compression && this.#writingKey === undefined) return text
+  /**
+   * `binding` names the session: an encrypted record opens under the same name only. `created` is when it was made.
+   */
+  seal(text: string, binding: () => string, created?: number): string | Buffer | Promise<string | Buffer> {
+    const { compression, dated } = this.#options
+    if (!compression && !dated && this.#writingKey === undefined) return text
     const bytes = Buffer.from(text)
     const compressed = compression?.compress(bytes)
     if (compressed instanceof Promise) {
-      return compressed.then(smaller => this.#envelope(text, bytes, smaller, binding))
+      return compressed.then(smaller => this.#envelope(text, bytes, smaller, binding, created))
     }
-    return this.#envelope(text, bytes, compressed, binding)
+    return this.#envelope(text, bytes, compressed, binding, created)
   }
 
-  #envelope(text: string, bytes: Buffer, compressed: Buffer | undefined, binding: () => string) {
+  /** What the scripts know a record by. */
+  digestOf(bytes: string | Buffer): string {
+    return this.#options.digested ? hash('sha1', bytes, 'hex') : ''
+  }
+
+  #envelope(
+    text: string,
+    bytes: Buffer,
+    compressed: Buffer | undefined,
+    binding: () => string,
+    created?: number,
+  ) {
+    const { dated } = this.#options
     const keyId = this.#writingKey
-    if (keyId === undefined && !compressed) return text
+    if (keyId === undefined && !compressed && !dated) return text
     const payload = compressed ?? bytes
     const header = headerOf({
       compression: compressed ? (this.#options.compression?.number ?? 0) : 0,
       size: compressed ? bytes.length : 0,
+      created: dated ? created : undefined,
       keyId,
     })
     const body =
@@ -80,7 +100,9 @@ export class Codec {
     if (envelope && envelope.compression !== 0) {
       payload = await decompress(envelope, payload, maxSessionBytes)
     }
-    const outdated = envelope?.keyId === this.#writingKey ? undefined : hash('sha1', bytes, 'hex')
-    return { text: payload.toString(), outdated }
+    const created = envelope?.created
+    const outdated = envelope?.keyId !== this.#writingKey || (this.#options.dated && created === undefined)
+    const digest = outdated ? hash('sha1', bytes, 'hex') : this.digestOf(bytes)
+    return { text: payload.toString(), created, digest, outdated }
   }
 }

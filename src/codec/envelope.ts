@@ -5,8 +5,9 @@ import { RecordError, UnreadableError } from '../base/errors.js'
  *
  *   1 byte   0xFE, which no UTF-8 text contains
  *   1 byte   format version
- *   1 byte   flags: bits 0-1 the compression (0 none), bit 2 encrypted
+ *   1 byte   flags: bits 0-1 the compression (0 none), bit 2 encrypted, bit 3 with the time of its creation
  *   4 bytes  the size before compression, big-endian                        if compressed
+ *   6 bytes  when the session was made, in ms since the epoch, big-endian   if with that
  *   1 + n    the length of the key's id, and the id                         if encrypted
  *   12       the nonce                                                      if encrypted
  *   rest     the payload
@@ -20,6 +21,8 @@ interface Envelope {
   readonly compression: number
   /** Before compression; 0 if there was none. */
   readonly size: number
+  /** When the session was made, in ms since the epoch; undefined if it does not tell. */
+  readonly created: number | undefined
   /** The key it is encrypted under; undefined if it is not. */
   readonly keyId: string | undefined
   /** What follows the header. */
@@ -28,23 +31,30 @@ interface Envelope {
 
 const MAGIC = 0xfe
 const VERSION = 1
-const COMPRESSION = 0b011
-const ENCRYPTED = 0b100
+const COMPRESSION = 0b0011
+const ENCRYPTED = 0b0100
+const CREATED = 0b1000
 /** How many compressions there are. */
 const ALGORITHMS = 2
 const FIXED = 3
+const SIZE = 4
+const TIME = 6
 
 export function isEnvelope(bytes: Buffer): boolean {
   return bytes[0] === MAGIC
 }
 
-export function headerOf({ compression, size, keyId }: Omit<Envelope, 'header' | 'body'>): Buffer {
+export function headerOf({ compression, size, created, keyId }: Omit<Envelope, 'header' | 'body'>): Buffer {
   const id = keyId === undefined ? undefined : Buffer.from(keyId)
-  const header = Buffer.allocUnsafe(FIXED + (compression === 0 ? 0 : 4) + (id ? 1 + id.length : 0))
+  const flags = compression | (id ? ENCRYPTED : 0) | (created === undefined ? 0 : CREATED)
+  const length =
+    FIXED + (compression === 0 ? 0 : SIZE) + (created === undefined ? 0 : TIME) + (id ? 1 + id.length : 0)
+  const header = Buffer.allocUnsafe(length)
   let at = header.writeUInt8(MAGIC, 0)
   at = header.writeUInt8(VERSION, at)
-  at = header.writeUInt8(compression | (id ? ENCRYPTED : 0), at)
+  at = header.writeUInt8(flags, at)
   if (compression !== 0) at = header.writeUInt32BE(size, at)
+  if (created !== undefined) at = header.writeUIntBE(Math.floor(created), at, TIME)
   if (id) id.copy(header, header.writeUInt8(id.length, at))
   return header
 }
@@ -53,7 +63,11 @@ export function readEnvelope(bytes: Buffer): Envelope {
   const version = bytes[1] ?? 0
   const flags = bytes[2] ?? 0
   if (version === 0 || flags === 0) throw new UnreadableError('it is no envelope')
-  if (version > VERSION || flags > (COMPRESSION | ENCRYPTED) || (flags & COMPRESSION) > ALGORITHMS) {
+  if (
+    version > VERSION ||
+    flags > (COMPRESSION | ENCRYPTED | CREATED) ||
+    (flags & COMPRESSION) > ALGORITHMS
+  ) {
     throw new RecordError(
       'ERR_NEWER_FORMAT',
       'The stored session has a newer format than this version of the package reads; update this node',
@@ -62,15 +76,17 @@ export function readEnvelope(bytes: Buffer): Envelope {
   const compression = flags & COMPRESSION
   const encrypted = (flags & ENCRYPTED) !== 0
   let at = FIXED
-  const size = compression === 0 ? 0 : part(bytes, at, 4).readUInt32BE()
-  if (compression !== 0) at += 4
+  const size = compression === 0 ? 0 : part(bytes, at, SIZE).readUInt32BE()
+  if (compression !== 0) at += SIZE
+  const created = (flags & CREATED) === 0 ? undefined : part(bytes, at, TIME).readUIntBE(0, TIME)
+  if (created !== undefined) at += TIME
   let keyId: string | undefined
   if (encrypted) {
     const length = part(bytes, at, 1).readUInt8()
     keyId = part(bytes, at + 1, length).toString()
     at += 1 + length
   }
-  return { header: bytes.subarray(0, at), compression, size, keyId, body: bytes.subarray(at) }
+  return { header: bytes.subarray(0, at), compression, size, created, keyId, body: bytes.subarray(at) }
 }
 
 function part(bytes: Buffer, start: number, length: number): Buffer {

@@ -61,6 +61,15 @@ export function setExpiry(record: object, expiresAt: number | undefined, now: nu
   }
 }
 
+/** Lets a record end when another does. */
+export function alignExpiry(record: object, other: object): void {
+  const [cookie, otherCookie] = [cookieOf(record), cookieOf(other)]
+  if (cookie && otherCookie) cookie.expires = otherCookie.expires
+  const { _expire } = other as SessionRecord
+  if ((record as SessionRecord)._expire !== undefined && _expire !== undefined)
+    (record as SessionRecord)._expire = _expire
+}
+
 function cookieAttributes(cookie: CookieRecord): CookieRecord {
   const attributes = typeof (cookie as SessionRecord).toJSON === 'function' ? toJson(cookie) : cookie
   return { ...attributes, expires: undefined, originalMaxAge: undefined }

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
 
 /** What koa-session hands over with every call. */
@@ -51,9 +51,10 @@ export function failResponse(ctx: KoaContext | undefined, error: unknown): boole
   const { res } = ctx
   // As Koa does it: what the handler said of its own answer is not true of this one.
   if (res && !res.headersSent) for (const name of res.getHeaderNames()) res.removeHeader(name)
-  ctx.status = 500
+  const { status = 500 } = error as { status?: number }
+  ctx.status = status
   ctx.type = 'text'
-  ctx.body = 'Internal Server Error'
+  ctx.body = STATUS_CODES[status]
   ctx.app.emit('error', error, ctx)
   return true
 }

@@ -84,7 +84,7 @@ export class SessionContract {
   async destroy(id: unknown, caller: Caller): Promise<void> {
     this.#check(id)
     const { sessions, names, space } = this.#options
-    const { tombstone } = await sessions.destroy(names.refOf(id))
+    const { tombstone } = await sessions.destroy(names.refOf(id), { event: 'destroyed', reason: 'destroy' })
     if (caller.kind === 'koa' && caller.ctx) koa.noteDestroyedByKoa(caller.ctx, id, space, tombstone)
   }
 
@@ -99,7 +99,8 @@ export class SessionContract {
     const { sessions, names, bulk } = this.#options
     const ref = names.refOfHandle(handle)
     let unconfirmed: ReplicationError | undefined
-    const { found } = await sessions.destroy(ref).catch((error: unknown) => {
+    const ending = { event: 'revoked', reason: 'handle' } as const
+    const { found } = await sessions.destroy(ref, ending).catch((error: unknown) => {
       if (!(error instanceof ReplicationError)) throw error
       unconfirmed = error
       return { found: 0 }
@@ -116,11 +117,11 @@ export class SessionContract {
     const sighting = express.sightingOfExpress(session, id, space)
     const life = lifeByRecord(session, ttl, clock.wall(), sighting)
     if (life.ttl <= 0) return this.destroy(id, caller)
-    if (sighting?.snapshot && !sameMaxAge(sighting.snapshot.data, session, sessions.slack(life.ttl))) {
+    if (sighting?.base && !sameMaxAge(sighting.base.data, session, sessions.slack(life.ttl))) {
       // Only a save tells the next request for how long the app wants the session to live.
       return this.save(id, session, caller)
     }
-    return life.unmoved ? undefined : sessions.touch(id, life.ttl, sighting)
+    return life.unmoved ? undefined : sessions.touch(id, life.ttl, sighting?.entry)
   }
 
   /** For what fails where a framework would turn it into a failed response, or a closed connection of somebody else. */
@@ -138,12 +139,12 @@ export class SessionContract {
     const { names, emit, onSaveError } = this.#options
     if (error instanceof RefusedError) {
       emit('refused', { id: names.nameOf(id), reason: error.reason })
-      // The request goes on as if the save had been followed by the destroy that it lost to.
-      if (caller.kind === 'app') throw error
-      return
+      // The request goes on as if the save had been followed by the end that it lost to.
+      if (error.sessionEnded && caller.kind !== 'app') return
     }
     if (caller.kind === 'app') throw error
-    if (onSaveError === 'error') {
+    // What the app has asked to be told is not for it to keep quiet about.
+    if (onSaveError === 'error' || error instanceof RefusedError) {
       if (caller.kind === 'express' && !express.responseHasBegun(session)) throw error
       if (caller.kind === 'koa' && !(caller.atEnd && koa.failResponse(caller.ctx, error))) throw error
     }

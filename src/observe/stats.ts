@@ -21,8 +21,10 @@ export interface CacheStats {
   coalescedReads: number
   /** Touches that cost no command because the deadline would hardly have moved. */
   skippedTouches: number
-  /** Saves refused because the session was destroyed meanwhile. */
+  /** Saves that were not carried out; the event `refused` says why. */
   refusedSaves: number
+  /** Saves that met a session which another had saved meanwhile, where `conflicts` says to look. */
+  conflicts: number
   /** Stored values that are no sessions. */
   unreadableSessions: number
   /** Sessions read that were not encrypted, while `encryption` is on and lets them through. */
@@ -62,6 +64,7 @@ export class Stats {
   coalescedReads = 0
   skippedTouches = 0
   refusedSaves = 0
+  conflicts = 0
   unreadableSessions = 0
   plaintextReads = 0
   servedStale = 0
@@ -86,6 +89,7 @@ export class Stats {
       coalescedReads: this.coalescedReads,
       skippedTouches: this.skippedTouches,
       refusedSaves: this.refusedSaves,
+      conflicts: this.conflicts,
       unreadableSessions: this.unreadableSessions,
       plaintextReads: this.plaintextReads,
       servedStale: this.servedStale,

@@ -20,6 +20,10 @@ const NAMES: Record<string, readonly string[]> = {
     'encryption',
     'hashIds',
     'serializer',
+    'indexes',
+    'absoluteTtl',
+    'maxSessions',
+    'conflicts',
     'logger',
     'clock',
   ],
@@ -30,6 +34,7 @@ const NAMES: Record<string, readonly string[]> = {
   waitForReplicas: ['count', 'timeout'],
   compression: ['threshold', 'algorithm'],
   encryption: ['keys', 'write', 'acceptPlaintext'],
+  maxSessions: ['by', 'max', 'onLimit'],
 }
 const NAMES_OF_A_KEY = ['id', 'secret']
 

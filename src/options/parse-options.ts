@@ -12,9 +12,10 @@ import { duration, group, invalid, isObject, methods, oneOf, text, whole } from 
 import { type EncryptionConfig, parseEncryption } from './encryption-options.js'
 import { checkNames } from './names.js'
 import type { StoreOptions } from './store-options.js'
+import { parseUserOptions, type UserConfig } from './user-options.js'
 
 /** Every option, complete and checked. */
-export interface Config {
+export interface Config extends UserConfig {
   readonly redis: Redis | Cluster | string
   readonly prefix: string
   readonly ttl: number | ((session: never) => number)
@@ -51,7 +52,9 @@ const looksLikeSeconds = (ttl: unknown) =>
 const MOST_ENTRIES = 10_000_000
 const MOST_BYTES = 512 * 1024 * 1024
 
-export function parseOptions<Session extends object>(options: StoreOptions<Session, IdHashing> = {}): Config {
+export function parseOptions<Session extends object, IndexName extends string>(
+  options: StoreOptions<Session, IndexName, IdHashing> = {},
+): Config {
   if (!isObject(options)) throw invalid('The options', options, 'an object')
   if (typeof (options as { duplicate?: unknown }).duplicate === 'function') {
     throw new OptionError('The options: got a Redis client, allowed is an object; pass { redis: client }')
@@ -89,6 +92,7 @@ export function parseOptions<Session extends object>(options: StoreOptions<Sessi
       options.serializer === undefined
         ? jsonSerializer
         : checkedSerializer(methods('serializer', options.serializer, ['stringify', 'parse'])),
+    ...parseUserOptions(options),
     logger: methods('logger', options.logger ?? silentLogger, ['debug', 'info', 'warn', 'error']),
     clock: methods('clock', options.clock ?? systemClock, ['wall', 'monotonic', 'after']),
   })

@@ -4,10 +4,16 @@ import type { Logger } from '../base/logger.js'
 import type { CompressionAlgorithm } from '../codec/compression.js'
 import type { EncryptionKey } from '../codec/key-ring.js'
 import type { Serializer } from '../codec/serializer.js'
+import type { IndexValue } from '../indexes/session-indexes.js'
 import type { IdHashing } from '../redis/session-names.js'
+import type { OnLimit } from '../sessions/session-limit.js'
 
 /** Durations are milliseconds. */
-export interface StoreOptions<Session extends object = object, Hashing extends IdHashing = false> {
+export interface StoreOptions<
+  Session extends object = object,
+  IndexName extends string = never,
+  Hashing extends IdHashing = false,
+> {
   /**
    * An ioredis client, which stays the app's: it is neither changed nor closed. Or a URL, for which the store opens
    * connections and closes them.
@@ -119,6 +125,37 @@ export interface StoreOptions<Session extends object = object, Hashing extends I
   hashIds?: Hashing | undefined
   /** How a session becomes text. Both functions answer at once. @default JSON */
   serializer?: Serializer | undefined
+  /**
+   * By what sessions can be found: for each index a function that answers with the value of a session, several values, or
+   * none. Personal values stand in the names of keys.
+   * @default none
+   */
+  indexes?:
+    | { readonly [Name in IndexName]: (session: Session) => IndexValue | readonly IndexValue[] }
+    | undefined
+  /** How long a session may live from its creation on, however often it is used. @default any time */
+  absoluteTtl?: number | undefined
+  /** How many sessions may have the same value in an index. @default any number */
+  maxSessions?:
+    | false
+    | undefined
+    | {
+        /** The index. */
+        by: NoInfer<IndexName>
+        max: number
+        /** What happens to one too many: the oldest is destroyed, or the save of the new one is refused. @default 'evict-oldest' */
+        onLimit?: OnLimit | undefined
+      }
+  /**
+   * What becomes of a save if another has changed the session since it was read: it is carried out all the same, it is
+   * refused, or what the function makes of the three is saved.
+   * @default 'last-write-wins'
+   */
+  conflicts?:
+    | 'last-write-wins'
+    | 'reject'
+    | ((base: Session, mine: Session, theirs: Session) => Session)
+    | undefined
   /** @default silent */
   logger?: Logger | undefined
   /** @default the system's */

@@ -13,7 +13,7 @@ import type {
   Subscription,
   SubscriptionListener,
 } from './redis-port.js'
-import type { Script } from './scripts.js'
+import type { Script } from './script.js'
 
 /** Opening a connection takes several round trips, with TLS and Sentinel many. */
 const OPENING_TAKES_TIMES = 5

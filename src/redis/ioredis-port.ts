@@ -3,7 +3,7 @@ import { type Cluster, Redis } from 'ioredis'
 import { Confirmers } from './confirmers.js'
 import { IoredisPrimary } from './ioredis-primary.js'
 import type { Argument, RedisPort } from './redis-port.js'
-import type { Script } from './scripts.js'
+import type { Script } from './script.js'
 
 const ONE_SERVER = 'redis'
 const LONGEST_PAUSE = 1_000

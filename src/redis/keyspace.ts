@@ -59,6 +59,11 @@ export class Keyspace {
     return `${numberedTombstone(this.#tombstones.exactly(calculateSlot(session)))}:${this.#prefix}${id}`
   }
 
+  /** The sorted set of the sessions that have this value. Neither part can hold a colon, so that no two indexes share a key. */
+  index(name: string, value: string): string {
+    return `${OWN}index:1:${name}:${encodeURIComponent(value)}:${this.#prefix}`
+  }
+
   /** What goes in front of a hashed id, so that its key lies in the slot of the plain one. */
   tagOf(id: string): string {
     return this.isCluster ? `{${this.#tags.exactly(calculateSlot(this.start + id))}}` : ''

@@ -1,4 +1,4 @@
-import type { Script } from './scripts.js'
+import type { Script } from './script.js'
 
 export type Argument = string | number | Buffer
 

@@ -1,34 +1,14 @@
-import { createHash } from 'node:crypto'
-
-/** One operation of ours, executed by Redis in one step. */
-export interface Script {
-  readonly name: string
-  readonly lua: string
-  readonly sha: string
-  /** The same for servers before Redis 7, which do not know the first line of a read-only script. */
-  readonly plainLua: string
-  /** It changes nothing, and answers with bytes. */
-  readonly readOnly: boolean
-}
-
-function script(name: string, lua: string, { readOnly = false } = {}): Script {
-  const text = lua.trim()
-  return {
-    name,
-    lua: text,
-    sha: createHash('sha1').update(text).digest('hex'),
-    plainLua: text.replace(/^#!.*\n/, ''),
-    readOnly,
-  }
-}
+import { ENTER } from './index-scripts.js'
+import { script } from './script.js'
 
 // A session has one name, or two while ids are being hashed. KEYS then holds a session key and a tombstone key for each. What
 // stands under the first counts; what is written under one is gone from the other.
 
 /**
- * KEYS    session, tombstone, for each name
- * Output  { value or false, PTTL, the tombstones with a space between, Redis' time in ms, 1 if the key holds something else
- *         than a string }
+ * KEYS    session, tombstone, for each name; of one session or of many
+ * ARGV    for each session: how many of the keys are its own
+ * Output  { Redis' time in ms, then for each session { value or false, PTTL, the tombstones with a space between, 1 if the
+ *         key holds something else than a string } }
  *
  * Read-only, and declared so: CLIENT PAUSE WRITE must not hold up reads.
  */
@@ -37,35 +17,38 @@ export const loadScript = script(
   `
 #!lua flags=no-writes
 local time = redis.call('TIME')
-local value, left, foreign = false, -2, 0
-local tombstones = {}
-for i = 1, #KEYS, 2 do
-  if left == -2 then
-    left = redis.call('PTTL', KEYS[i])
-    value = left ~= -2 and redis.pcall('GET', KEYS[i])
+local reply = { time[1] * 1000 + math.floor(time[2] / 1000) }
+local first = 1
+for session = 1, #ARGV do
+  local value, left, foreign = false, -2, 0
+  local tombstones = {}
+  for i = first, first + ARGV[session] - 1, 2 do
+    if left == -2 then
+      left = redis.call('PTTL', KEYS[i])
+      value = left ~= -2 and redis.pcall('GET', KEYS[i])
+    end
+    tombstones[#tombstones + 1] = redis.call('GET', KEYS[i + 1]) or nil
   end
-  tombstones[#tombstones + 1] = redis.call('GET', KEYS[i + 1]) or nil
+  if type(value) == 'table' and value.err then
+    value = false
+    foreign = 1
+  end
+  reply[session + 1] = { value, left, table.concat(tombstones, ' '), foreign }
+  first = first + ARGV[session]
 end
-if type(value) == 'table' and value.err then
-  value = false
-  foreign = 1
-end
-return {
-  value,
-  left,
-  table.concat(tombstones, ' '),
-  time[1] * 1000 + math.floor(time[2] / 1000),
-  foreign
-}`,
+return reply`,
   { readOnly: true },
 )
 
 /**
- * KEYS    session, tombstone, for each name
+ * KEYS    session, tombstone, for each name; then the indexes of the session
  * ARGV    value, PX, channel ('' for no message), message, the tombstones that the caller has seen, Redis' time at which
  *         the caller saw the session ('' if it did not exist then), how long a tombstone stands, '1' to leave the end of
- *         the session as it is if there is one, the index of the key to write under, '1' to write it only if it is there
- * Output  { 'saved' | 'destroyed' | 'gone' | 'elsewhere', the tombstones, Redis' time in ms, the PX that was set }
+ *         the session as it is if there is one, the index of the key to write under, '1' to write it only if it is there,
+ *         the SHA-1 of the only value that may be replaced ('' for any), how many of the keys are no indexes; and where
+ *         there are indexes what `enter` takes
+ * Output  { 'saved' | 'destroyed' | 'gone' | 'elsewhere' | 'changed' | 'full', the tombstones, Redis' time in ms, the PX
+ *         that was set, 1 if the session was there, and for 'full' what `enter` found }
  *
  * The message goes first and the session last: a user without one of the rights is refused before anything is written. 'gone' answers a
  * caller that saw the session so long ago that the tombstone of a destroy may have come and gone since; both times are
@@ -74,12 +57,13 @@ return {
  */
 export const saveScript = script(
   'save',
-  `
+  `${ENTER}
 if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local names = tonumber(ARGV[12])
 local tombstones, unseen = {}, false
-for i = 2, #KEYS, 2 do
+for i = 2, names, 2 do
   local tombstone = redis.call('GET', KEYS[i])
   if tombstone then
     tombstones[#tombstones + 1] = tombstone
@@ -87,37 +71,47 @@ for i = 2, #KEYS, 2 do
   end
 end
 local known = table.concat(tombstones, ' ')
-if unseen then return { 'destroyed', known, now, 0 } end
+if unseen then return { 'destroyed', known, now, 0, 0 } end
 local forgotten = ARGV[6] ~= '' and now - tonumber(ARGV[6]) >= tonumber(ARGV[7])
-local px = tonumber(ARGV[2])
-if forgotten or ARGV[8] == '1' or ARGV[10] == '1' then
-  local left = -2
-  for i = 1, #KEYS, 2 do
-    if left == -2 then left = redis.call('PTTL', KEYS[i]) end
+local px, at, left = tonumber(ARGV[2]), 0, -2
+for i = 1, names, 2 do
+  if left == -2 then
+    at, left = i, redis.call('PTTL', KEYS[i])
   end
-  if left == -2 and ARGV[10] == '1' then return { 'elsewhere', known, now, 0 } end
-  if left == -2 and forgotten then return { 'gone', known, now, 0 } end
-  if ARGV[8] == '1' and left > 0 then px = left end
+end
+local there = left == -2 and 0 or 1
+if left == -2 and ARGV[10] == '1' then return { 'elsewhere', known, now, 0, 0 } end
+if left == -2 and forgotten then return { 'gone', known, now, 0, 0 } end
+if left ~= -2 and ARGV[11] ~= '' then
+  local value = redis.pcall('GET', KEYS[at])
+  if type(value) ~= 'string' or redis.sha1hex(value) ~= ARGV[11] then return { 'changed', known, now, 0, 1 } end
+end
+if ARGV[8] == '1' and left > 0 then px = left end
+if #KEYS > names then
+  local full = enter(now, px, names + 1, 13)
+  if full then return { 'full', known, now, 0, there, full } end
 end
 if #tombstones > 0 then
-  for i = 2, #KEYS, 2 do
+  for i = 2, names, 2 do
     local left = redis.call('PTTL', KEYS[i])
     if left > 0 and left < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
   end
 end
 local target = KEYS[tonumber(ARGV[9])]
 redis.call('SET', target, ARGV[1], 'PX', string.format('%.0f', px))
-for i = 1, #KEYS, 2 do
+for i = 1, names, 2 do
   if KEYS[i] ~= target then redis.call('DEL', KEYS[i]) end
 end
-return { 'saved', known, now, px }`,
+return { 'saved', known, now, px, there }`,
 )
 
 /**
- * KEYS    session, for each name
- * ARGV    PX, channel ('' for no message), message, the index of the key to write under, and to encrypt the session anew: the
- *         SHA-1 of what is to be replaced, and what replaces it
- * Output  0 if there is no such session, 1 if its end was moved, 2 if the other nodes were told of it as well
+ * KEYS    session, for each name; then the indexes of the session
+ * ARGV    PX, channel ('' for no message), message, the index of the key to write under; to encrypt the session anew the
+ *         SHA-1 of what is to be replaced, and what replaces it, else '' twice; the SHA-1 of the only value that may be
+ *         there ('' for any), how many of the keys are no indexes; and where there are indexes what `enter` takes
+ * Output  0 if there is no such session, 1 if its end was moved, 2 if the other nodes were told of it as well, 3 if
+ *         something else is there
  *
  * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
  * would serve the session past its end. What another node has saved meanwhile has another SHA-1 and is not replaced. Where
@@ -125,26 +119,33 @@ return { 'saved', known, now, px }`,
  */
 export const touchScript = script(
   'touch',
-  `
+  `${ENTER}
 local at, left = 0, -2
-for i = 1, #KEYS do
+local names = tonumber(ARGV[8])
+for i = 1, names do
   if left == -2 then
     at, left = i, redis.call('PTTL', KEYS[i])
   end
 end
 if left == -2 then return 0 end
+local target = tonumber(ARGV[4])
+local value = (at ~= target or ARGV[5] ~= '' or ARGV[7] ~= '') and redis.call('GET', KEYS[at])
+local digest = (ARGV[5] ~= '' or ARGV[7] ~= '') and redis.sha1hex(value)
+if ARGV[7] ~= '' and digest ~= ARGV[7] then return 3 end
 local shorter = left == -1 or left > tonumber(ARGV[1])
 if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
-local target = tonumber(ARGV[4])
-local value = (at ~= target or ARGV[5]) and redis.call('GET', KEYS[at])
-local outdated = ARGV[5] and redis.sha1hex(value) == ARGV[5]
+if #KEYS > names then
+  local time = redis.call('TIME')
+  enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), names + 1, 9)
+end
+local outdated = ARGV[5] ~= '' and digest == ARGV[5]
 local written = false
 if outdated or at ~= target then
   local set = redis.pcall('SET', KEYS[target], outdated and ARGV[6] or value, 'PX', ARGV[1])
   written = not set.err
 end
 if written then
-  for i = 1, #KEYS do
+  for i = 1, names do
     if i ~= target then redis.call('DEL', KEYS[i]) end
   end
 else

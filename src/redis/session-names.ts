@@ -134,6 +134,15 @@ export class SessionNames {
     return this.nameOf(published)
   }
 
+  /** What an index calls it: what it stands under when it is written. */
+  memberOf({ name, id }: SessionRef): string {
+    return this.#hashing === 'adopt' && id !== undefined ? id : name
+  }
+
+  refOfMember(member: string): SessionRef {
+    return isHandleText(member) ? { name: member, id: undefined } : this.refOf(member)
+  }
+
   /** Whether two names are of one session, also where one was made for another kind of Redis. */
   areSame(one: string, other: string): boolean {
     return withoutTag(one) === withoutTag(other)

@@ -1,11 +1,14 @@
+import type { Clock } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError } from '../base/errors.js'
 import type { Coordinator } from '../bus/coordinator.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
-import { picks, type SessionQuery, type SessionView } from './session-query.js'
-import type { Sessions } from './sessions.js'
+import type { Ending, SessionDestroyer } from './session-destroyer.js'
+import { picks, type SessionQuery } from './session-query.js'
+import type { SessionView } from './session-view.js'
 
 const SESSIONS_DESTROYED = 100
 const ID_CHARACTERS_SENT = 64 * 1024
+const PROGRESS_EVERY = 100
 
 export interface BulkProgress {
   scanned: number
@@ -18,16 +21,19 @@ export interface BulkResult extends BulkProgress {
   failed: number
   /** True if the signal ended it before all were scanned. */
   aborted: boolean
+  /** From when on no node serves any of the deleted from memory, not even one that hears nothing. */
+  effectiveBy: Date
 }
 
 export interface BulkOptions {
-  /** After every batch. */
+  /** Ten times a second at most, and at the end. */
   onProgress?: (progress: BulkProgress) => void
   /** Ends it between two batches. */
   signal?: AbortSignal
 }
 
-interface Batch {
+/** Sessions that were looked at. */
+export interface Batch {
   readonly scanned: number
   /** What is to be deleted. */
   readonly refs: SessionRef[]
@@ -36,38 +42,50 @@ interface Batch {
 /** Deletes many sessions in batches, each with its message, and rejects unless all that matched are known to be gone. */
 export class BulkDeletion {
   readonly #query: SessionQuery
-  readonly #sessions: Sessions
+  readonly #destroyer: SessionDestroyer
   readonly #names: SessionNames
   readonly #coordinator: Coordinator
   readonly #batchSize: number
   readonly #start: string
+  readonly #clock: Clock
+  readonly #servedFor: number
 
   constructor(parts: {
     query: SessionQuery
-    sessions: Sessions
+    destroyer: SessionDestroyer
     names: SessionNames
     coordinator: Coordinator
     isCluster: boolean
     /** What every key of a session starts with. */
     start: string
+    clock: Clock
+    /** How long after it was destroyed a session may be served by a node that has not heard of it. */
+    servedFor: number
   }) {
     this.#query = parts.query
-    this.#sessions = parts.sessions
+    this.#destroyer = parts.destroyer
     this.#names = parts.names
     this.#coordinator = parts.coordinator
     this.#start = parts.start
+    this.#clock = parts.clock
+    this.#servedFor = parts.servedFor
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
     this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
 
   matching(predicate: (session: SessionView) => boolean, options: BulkOptions): Promise<BulkResult> {
-    const query = this.#query
-    return this.#run(options, async function* () {
-      for await (const visited of query.views()) {
-        const picked = visited.filter(({ view }) => picks(predicate, view))
-        yield { scanned: visited.length, refs: picked.map(({ ref }) => ref) }
-      }
-    })
+    return this.run(options, { event: 'destroyed', reason: 'bulkDelete' }, () => this.picked(predicate))
+  }
+
+  /** All that the predicate picks, but for those that are kept. */
+  async *picked(
+    predicate: (session: SessionView) => boolean,
+    isKept: (name: string) => boolean = () => false,
+  ): AsyncGenerator<Batch> {
+    for await (const visited of this.#query.views()) {
+      const refs = visited.filter(({ view }) => picks(predicate, view)).map(({ ref }) => ref)
+      yield { scanned: visited.length, refs: refs.filter(({ name }) => !isKept(name)) }
+    }
   }
 
   /**
@@ -77,7 +95,7 @@ export class BulkDeletion {
   async named(name: string): Promise<void> {
     const query = this.#query
     const names = this.#names
-    await this.#run({}, async function* () {
+    await this.run({}, { event: 'revoked', reason: 'handle' }, async function* () {
       for await (const refs of query.refs()) {
         yield { scanned: refs.length, refs: refs.filter(ref => names.areSame(ref.name, name)) }
       }
@@ -93,7 +111,7 @@ export class BulkDeletion {
       )
     }
     await this.#coordinator.publishCacheClear()
-    const deletion = this.#run({}, async function* () {
+    const deletion = this.run({}, { event: 'destroyed', reason: 'clear' }, async function* () {
       for await (const refs of query.refs()) yield { scanned: refs.length, refs }
     })
     // What went wrong with the deletion says more than what went wrong with the message.
@@ -105,8 +123,25 @@ export class BulkDeletion {
     return result
   }
 
-  async #run({ onProgress, signal }: BulkOptions, batches: () => AsyncGenerator<Batch>): Promise<BulkResult> {
-    const result: BulkResult = { scanned: 0, matched: 0, deleted: 0, failed: 0, aborted: false }
+  /** Destroys what the batches name. */
+  async run(
+    { onProgress, signal }: BulkOptions,
+    ending: Ending,
+    batches: () => AsyncGenerator<Batch>,
+  ): Promise<BulkResult> {
+    const result: BulkResult = {
+      scanned: 0,
+      matched: 0,
+      deleted: 0,
+      failed: 0,
+      aborted: false,
+      effectiveBy: this.#effectiveBy(),
+    }
+    const progress = () => {
+      const { scanned, matched, deleted } = result
+      onProgress?.({ scanned, matched, deleted })
+    }
+    let told = this.#clock.monotonic()
     let failure: unknown
     try {
       for await (const { scanned, refs } of this.#walks(batches, () => failure === undefined)) {
@@ -117,12 +152,15 @@ export class BulkDeletion {
         result.scanned += scanned
         result.matched += refs.length
         const settled = await Promise.allSettled(
-          this.#chunks(refs).map(chunk => this.#destroy(chunk, result)),
+          this.#chunks(refs).map(chunk => this.#destroy(chunk, ending, result)),
         )
         failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
-        const { matched, deleted } = result
-        onProgress?.({ scanned: result.scanned, matched, deleted })
+        const now = this.#clock.monotonic()
+        if (now - told < PROGRESS_EVERY) continue
+        told = now
+        progress()
       }
+      progress()
     } catch (error) {
       failure ??= error
     }
@@ -143,14 +181,20 @@ export class BulkDeletion {
     for await (const { refs } of batches()) yield { scanned: 0, refs }
   }
 
-  async #destroy(refs: SessionRef[], result: BulkResult): Promise<void> {
+  async #destroy(refs: SessionRef[], ending: Ending, result: BulkResult): Promise<void> {
     try {
-      await this.#sessions.destroyAll(refs)
+      await this.#destroyer.destroyAll(refs, ending)
       result.deleted += refs.length
+      result.effectiveBy = this.#effectiveBy()
     } catch (error) {
       result.failed += refs.length
       throw error
     }
+  }
+
+  /** For what has been executed by now. */
+  #effectiveBy(): Date {
+    return new Date(Math.ceil(this.#clock.wall()) + this.#servedFor)
   }
 
   #chunks(refs: SessionRef[]): SessionRef[][] {

@@ -3,9 +3,10 @@ import type { Entry } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { Stats } from '../observe/stats.js'
-import type { StoredSession } from './session-repository.js'
+import type { StoredSession } from './session-reader.js'
 
-type Read = StoredSession & { entry?: Entry }
+/** An answer of Redis: what it makes of the session, or whether that had lived for too long. */
+export type Read = StoredSession & { entry?: Entry; over?: boolean }
 
 interface Flight {
   readonly ticket: Ticket

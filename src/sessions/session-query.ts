@@ -1,30 +1,19 @@
 import { type Clock, momentOf } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError, RecordError } from '../base/errors.js'
-import type { JsonObject } from '../base/json.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import type { Emit } from '../base/store-events.js'
-import { setExpiry } from '../codec/record.js'
 import type { Serializer } from '../codec/serializer.js'
 import type { Stats } from '../observe/stats.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
-import type { IdHashing, SessionNames, SessionRef } from '../redis/session-names.js'
-import type { SessionRepository } from './session-repository.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { Lifetimes } from './lifetimes.js'
+import type { SessionReader } from './session-reader.js'
+import { type SessionView, viewOf } from './session-view.js'
 
 const KEYS_SCANNED = 1000
 /** Values are read in smaller batches than keys: one may be large. */
 const VALUES_READ = 100
-
-/** What queries call a session: its id, or where ids are hashed a handle. */
-export type IdOf<Hashing extends IdHashing> = Hashing extends false ? string : SessionHandle
-
-/** What every query and every predicate sees of a session. */
-export interface SessionView<Session = JsonObject, Id = string | SessionHandle> {
-  readonly id: Id
-  readonly data: Session
-  /** Null for a session that Redis sets no end. */
-  readonly expiresAt: Date | null
-}
 
 /** A session and what an app sees of it. */
 export interface Visited {
@@ -36,7 +25,8 @@ interface SessionQueryParts {
   port: RedisPort
   keyspace: Keyspace
   names: SessionNames
-  repository: SessionRepository
+  reader: SessionReader
+  lifetimes: Lifetimes
   serializer: Serializer
   clock: Clock
   stats: Stats
@@ -142,17 +132,15 @@ export class SessionQuery {
     { value, pttl }: { value: Buffer | undefined; pttl: number },
     now: number,
   ): Promise<Visited | RecordError | undefined> {
-    const { names, repository, serializer } = this.#parts
+    const { names, reader, lifetimes, serializer } = this.#parts
     const id = names.shown(ref)
     // Gone since it was scanned, or nothing that this node could reach.
     if (pttl === -2 || id === undefined) return undefined
     if (value === undefined) return this.#unreadable(ref, 'the key holds something else than a string')
     try {
-      const { text } = await repository.open(ref, value)
-      const data = serializer.parse(text) as JsonObject
-      const expiresAt = pttl === -1 ? null : new Date(now + pttl)
-      setExpiry(data, expiresAt?.getTime(), now)
-      return { ref, view: { id, data, expiresAt } }
+      const { text, created } = await reader.open(ref, value)
+      const left = lifetimes.capped(pttl === -1 ? Number.POSITIVE_INFINITY : pttl, created)
+      return left > 0 ? { ref, view: viewOf(id, serializer.parse(text), left, now) } : undefined
     } catch (error) {
       if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error
       return this.#unreadable(ref, (error as Error).message)

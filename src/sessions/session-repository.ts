@@ -1,31 +1,22 @@
-import { type Clock, type Moment, momentOf } from '../base/clock.js'
-import { UnreadableError } from '../base/errors.js'
+import { type Clock, momentOf } from '../base/clock.js'
 import type { Announcement } from '../bus/bus.js'
 import type { Expiry } from '../cache/entry.js'
-import type { Codec, Opened } from '../codec/codec.js'
+import type { Codec } from '../codec/codec.js'
+import type { Entering, Full, IndexEntries } from '../indexes/index-entries.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
-import { destroyScript, loadScript, saveScript, touchScript } from '../redis/scripts.js'
+import type { Argument } from '../redis/redis-port.js'
+import { destroyScript, saveScript, touchScript } from '../redis/scripts.js'
 import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
 
 /** A number as the client hands it over: some are set up to turn every number into a string. */
 type Count = number | string
 
-/** What Redis said of one session. */
-export interface StoredSession {
-  /** Absent if there is none. */
-  record: Opened | undefined
-  /** Why there is something that is no record of ours; undefined if that is not so. */
-  unreadable: string | undefined
-  tombstone: string
-  seenAt: number
-  expiry: Expiry
-  readAt: Moment
-}
-
 interface SaveCommand {
   ref: SessionRef
   text: string
+  /** When the session was made, in ms since the epoch. */
+  created: number
   px: number
   /** Leave the end of the session as it is in Redis; `px` counts only if it is not there. */
   keepEnd: boolean
@@ -36,13 +27,23 @@ interface SaveCommand {
   existedAt: number | undefined
   /** Somebody here has seen it lately, wherever it stood. */
   wasThere: boolean
+  /** What may be replaced; empty for anything. */
+  expected: string
+  /** Undefined if it is in all its indexes for long enough. */
+  entering: Entering | undefined
 }
 
 interface SaveReply {
-  outcome: 'saved' | 'destroyed' | 'gone'
+  outcome: 'saved' | 'destroyed' | 'gone' | 'changed' | 'full'
   tombstone: string
   seenAt: number
   expiry: Expiry
+  /** Whether a session was there before. */
+  wasThere: boolean
+  /** What the record that was written is known by. */
+  digest: string
+  /** Which index is full, if one is. */
+  full: Full | undefined
 }
 
 interface TouchCommand {
@@ -50,17 +51,21 @@ interface TouchCommand {
   px: number
   announcement: Announcement
   /** The record that this node knows, if it is to be written anew. */
-  outdated: { text: string; digest: string } | undefined
+  outdated: { text: string; created: number; digest: string } | undefined
+  /** The only record whose end may be moved; empty for any. */
+  expected: string
+  entering: Entering | undefined
 }
 
 /**
- * The sessions in Redis: each operation one script, one round trip; two where a session is not found under its hashed id.
- * `until` is when its caller stops waiting.
+ * What is written of the sessions in Redis: each operation one script, one round trip; two where a session is not found under
+ * its hashed id, or where it is to be entered into an index on another server. `until` is when its caller stops waiting.
  */
 export class SessionRepository {
   readonly #port: GuardedPort
   readonly #names: SessionNames
   readonly #codec: Codec
+  readonly #indexes: IndexEntries
   readonly #clock: Clock
   readonly #stats: Stats
   readonly #tombstoneTtl: number
@@ -69,6 +74,7 @@ export class SessionRepository {
     port: GuardedPort
     names: SessionNames
     codec: Codec
+    indexes: IndexEntries
     clock: Clock
     stats: Stats
     tombstoneTtl: number
@@ -76,63 +82,32 @@ export class SessionRepository {
     this.#port = parts.port
     this.#names = parts.names
     this.#codec = parts.codec
+    this.#indexes = parts.indexes
     this.#clock = parts.clock
     this.#stats = parts.stats
     this.#tombstoneTtl = parts.tombstoneTtl
   }
 
-  /** `ended` is told as soon as Redis says that it was destroyed, also if what is asked next fails. */
-  async load(ref: SessionRef, ended: () => void = () => {}): Promise<StoredSession> {
-    const until = this.#port.deadlineFromNow()
-    const first = this.#names.firstPlaceOf(ref)
-    const stored = first && (await this.#load(ref, first, until))
-    if (stored?.record || stored?.unreadable !== undefined) return stored
-    if (stored && stored.tombstone !== '') ended()
-    const elsewhere = await this.#load(ref, this.#names.placesOf(ref), until)
-    if (first && elsewhere.record) this.#names.meetPlain()
-    return elsewhere
-  }
-
-  async #load(ref: SessionRef, { keys }: Places, until: number): Promise<StoredSession> {
-    // Before sending: what Redis says of the remaining life counts from a moment that is no later than it was said.
-    const readAt = momentOf(this.#clock)
-    const reply = await this.#port.run(loadScript, keys, [], until)
-    this.#stats.load.record(this.#clock.monotonic() - readAt.monotonic)
-    const [value, left, tombstone, seenAt, foreign] = reply as [Buffer | string | null, ...unknown[]]
-    const pttl = Number(left)
-    const stored = {
-      unreadable: Number(foreign) === 1 ? 'the key holds something else than a string' : undefined,
-      tombstone: String(tombstone),
-      seenAt: Number(seenAt),
-      expiry: { since: readAt, ms: pttl === -1 ? Number.POSITIVE_INFINITY : pttl },
-      readAt,
-    }
-    // -2: it expired between the two commands of a server that runs them apart.
-    if (value === null || pttl === -2) return { ...stored, record: undefined }
-    try {
-      const bytes = typeof value === 'string' ? Buffer.from(value) : value
-      return { ...stored, record: await this.open(ref, bytes) }
-    } catch (error) {
-      if (!(error instanceof UnreadableError)) throw error
-      return { ...stored, record: undefined, unreadable: error.message }
-    }
-  }
-
-  /** The record in the bytes that stand in Redis; see Codec.open for how it rejects. */
-  open(ref: SessionRef, bytes: Buffer): Promise<Opened> {
-    return this.#codec.open(bytes, () => this.#names.bindingOf(ref))
-  }
-
   async save(command: SaveCommand, until: number): Promise<SaveReply> {
-    const { ref } = command
-    const sealed = this.#seal(ref, command.text)
+    const { ref, entering, px } = command
+    const sealed = this.#seal(ref, command.text, command.created)
     // Waited for only if it has to be: writes leave in the order in which they were issued.
     const value = sealed instanceof Promise ? await sealed : sealed
+    const apart = this.#port.isCluster ? entering : undefined
+    const entered = this.#indexes.ahead(px)
+    const full = apart && (await this.#indexes.enter(apart, entered, until))
+    if (full)
+      return { ...NOTHING_SAVED, outcome: 'full', full, expiry: { since: momentOf(this.#clock), ms: 0 } }
     const first = this.#names.firstPlaceOf(ref)
     // One that was there and is not under its hash may stand under its id, and must not be left there.
-    const reply = first && (await this.#save(command, value, first, until, command.wasThere))
-    if (reply && reply.outcome !== 'elsewhere') return reply as SaveReply
-    return (await this.#save(command, value, this.#names.placesOf(ref), until, false)) as SaveReply
+    let reply = first && (await this.#save(command, value, first, until, command.wasThere))
+    if (!reply || reply.outcome === 'elsewhere') {
+      reply = await this.#save(command, value, this.#names.placesOf(ref), until, false)
+    }
+    // It ends later than this node knew, since another had prolonged it.
+    if (apart && reply.expiry.ms > entered)
+      await this.#indexes.enter(unlimited(apart), reply.expiry.ms, until)
+    return reply as SaveReply
   }
 
   async #save(
@@ -142,8 +117,9 @@ export class SessionRepository {
     until: number,
     onlyIfThere: boolean,
   ): Promise<Omit<SaveReply, 'outcome'> & { outcome: SaveReply['outcome'] | 'elsewhere' }> {
-    const { announcement } = command
+    const { announcement, entering } = command
     const sentAt = momentOf(this.#clock)
+    const indexes = this.#inScript(entering)
     const args = [
       value,
       command.px,
@@ -155,40 +131,67 @@ export class SessionRepository {
       command.keepEnd ? '1' : '',
       target,
       onlyIfThere ? '1' : '',
+      command.expected,
+      keys.length,
+      ...indexes.args,
     ]
-    const reply = await this.#port.run(saveScript, keys, args, until)
+    const reply = await this.#port.run(saveScript, [...keys, ...indexes.keys], args, until)
     this.#count(announcement)
     this.#stats.save.record(this.#clock.monotonic() - sentAt.monotonic)
-    const [outcome, tombstone, seenAt, px] = reply as [
+    const [outcome, tombstone, seenAt, px, wasThere, full] = reply as [
       SaveReply['outcome'] | 'elsewhere',
       string,
       Count,
       Count,
+      Count,
+      unknown,
     ]
-    return { outcome, tombstone, seenAt: Number(seenAt), expiry: { since: sentAt, ms: Number(px) } }
+    return {
+      outcome,
+      tombstone,
+      seenAt: Number(seenAt),
+      expiry: { since: sentAt, ms: Number(px) },
+      wasThere: Number(wasThere) === 1,
+      digest: this.#codec.digestOf(value),
+      full: full && entering ? this.#indexes.fullOf(full, entering.places) : undefined,
+    }
   }
 
-  /** False if there is no such session. */
-  async touch(command: TouchCommand, until: number): Promise<boolean> {
-    const { ref, outdated } = command
-    const anew = outdated ? [outdated.digest, await this.#seal(ref, outdated.text)] : []
+  /** Undefined if there is another record than the expected one, false if there is no such session. */
+  async touch(command: TouchCommand, until: number): Promise<boolean | undefined> {
+    const { ref, outdated, entering, px } = command
+    const anew = outdated && (await this.#seal(ref, outdated.text, outdated.created))
+    if (entering && this.#port.isCluster) await this.#indexes.enter(entering, this.#indexes.ahead(px), until)
     const first = this.#names.firstPlaceOf(ref)
-    if (first && (await this.#touch(command, anew, first, until))) return true
-    return this.#touch(command, anew, this.#names.placesOf(ref), until)
+    const touched = first && (await this.#touch(command, anew, first, until))
+    return touched === 0 || touched === undefined
+      ? OUTCOME_OF_TOUCH[await this.#touch(command, anew, this.#names.placesOf(ref), until)]
+      : OUTCOME_OF_TOUCH[touched]
   }
 
   async #touch(
-    { px, announcement }: TouchCommand,
-    anew: (string | Buffer)[],
+    { px, announcement, outdated, expected, entering }: TouchCommand,
+    anew: string | Buffer | undefined,
     { keys, target }: Places,
     until: number,
-  ): Promise<boolean> {
+  ): Promise<number> {
     const { channel, message } = announcement
     const sessionKeys = keys.filter((_key, index) => index % 2 === 0)
-    const args = [px, channel, message, (target + 1) / 2, ...anew]
-    const reply = Number(await this.#port.run(touchScript, sessionKeys, args, until))
+    const indexes = this.#inScript(entering)
+    const args = [
+      px,
+      channel,
+      message,
+      (target + 1) / 2,
+      outdated?.digest ?? '',
+      anew ?? '',
+      expected,
+      sessionKeys.length,
+      ...indexes.args,
+    ]
+    const reply = Number(await this.#port.run(touchScript, [...sessionKeys, ...indexes.keys], args, until))
     if (reply === 2) this.#count(announcement)
-    return reply !== 0
+    return reply
   }
 
   /**
@@ -224,13 +227,26 @@ export class SessionRepository {
     return { tombstone, failure, found: Number(found) }
   }
 
-  #seal(ref: SessionRef, text: string): string | Buffer | Promise<string | Buffer> {
-    return this.#codec.seal(text, () => this.#names.bindingOf(ref))
+  /** What the script takes for the indexes; on Redis Cluster they are not in its slot. */
+  #inScript(entering: Entering | undefined): { keys: string[]; args: Argument[] } {
+    return entering && !this.#port.isCluster ? this.#indexes.forScript(entering) : { keys: [], args: [] }
+  }
+
+  #seal(ref: SessionRef, text: string, created: number): string | Buffer | Promise<string | Buffer> {
+    return this.#codec.seal(text, () => this.#names.bindingOf(ref), created)
   }
 
   #count({ channel }: Announcement): void {
     if (channel !== '') this.#stats.messages.sent++
   }
+}
+
+const NOTHING_SAVED = { tombstone: '', seenAt: 0, wasThere: false, digest: '' }
+const OUTCOME_OF_TOUCH = [false, true, true, undefined]
+
+/** What was entered already is not turned away for want of room. */
+function unlimited({ member, places }: Entering): Entering {
+  return { member, places: places.map(({ at }) => ({ at, limit: undefined, discounted: [] })) }
 }
 
 /** When the last of the tombstones was written, by Redis' clock; it stands in the tombstone itself. */

@@ -1,21 +1,27 @@
-import { randomUUID } from 'node:crypto'
 import { type Clock, elapsed, momentOf } from '../base/clock.js'
-import { isOutcomeUnknown, RefusedError, StoreError } from '../base/errors.js'
-import type { Logger } from '../base/logger.js'
+import { isOutcomeUnknown, RefusedError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
 import type { LocalCache } from '../cache/local-cache.js'
-import { type Parsing, Snapshot } from '../cache/snapshot.js'
+import { Snapshot } from '../cache/snapshot.js'
+import type { IndexEntry } from '../indexes/index-entries.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { Conflicts } from './conflicts.js'
+import type { Enrolment } from './enrolment.js'
 import type { PlainSessions } from './plain-sessions.js'
-import type { ReplicaConfirmation } from './replica-confirmation.js'
+import type { SessionLimit } from './session-limit.js'
+import type { SessionReader } from './session-reader.js'
 import { type SessionRepository, tombstoneTime } from './session-repository.js'
+import type { SessionText } from './session-text.js'
 import type { Sighting } from './sighting.js'
-import { WriteOrder } from './write-order.js'
+import type { WriteOrder } from './write-order.js'
+
+/** How often a save is tried anew because another one, or another login, came first. */
+const MOST_ATTEMPTS = 32
 
 /** When a session that is written is to end. */
 export interface WrittenEnd {
@@ -29,44 +35,54 @@ export interface WrittenEnd {
 
 export interface SessionWriterOptions {
   repository: SessionRepository
+  reader: SessionReader
   port: GuardedPort
   names: SessionNames
+  enrolment: Enrolment
   /** Undefined if this node does not hear what others do. */
   plain: PlainSessions | undefined
-  /** Undefined if replicas are not waited for. */
-  replicas: ReplicaConfirmation | undefined
-  parsing: Parsing
+  /** Undefined where the last writer wins. */
+  conflicts: Conflicts | undefined
+  /** Undefined where there may be any number of sessions. */
+  limit: SessionLimit | undefined
+  text: SessionText
+  order: WriteOrder
   cache: LocalCache | undefined
   bus: Bus
   clock: Clock
   stats: Stats
-  logger: Logger
   emit: Emit
 }
 
 interface Write {
-  ref: SessionRef
-  sighting: Sighting
-  text: string
-  end: WrittenEnd
+  readonly ref: SessionRef
+  readonly sighting: Sighting
+  /** What the app has made of the session. */
+  readonly text: string
+  readonly created: number
+  readonly end: WrittenEnd
   /** It may be there under its id, as far as the caller or this node knows. */
-  wasThere: boolean
-  ticket: Ticket | undefined
-  until: number
+  readonly wasThere: boolean
+  /** What this node held of it when the write began. */
+  readonly held: Entry | undefined
+  readonly until: number
 }
 
-export interface Destroyed {
-  readonly tombstone: string
-  readonly found: number
+/** What is sent, and by what it may be replaced before it is sent again. */
+interface Attempt {
+  snapshot: Snapshot
+  text: string
+  tombstone: string
+  expected: string
+  discounted: Map<string, readonly IndexEntry[]>
 }
 
 /**
- * Writes and destroys sessions: what memory holds is gone when a write is issued, the other nodes are told by the write
- * itself, and what was written enters memory only if nothing came between.
+ * Writes sessions: what memory holds is gone when a write is issued, the other nodes are told by the write itself, and what
+ * was written enters memory only if nothing came between.
  */
 export class SessionWriter {
   readonly #options: SessionWriterOptions
-  readonly #order = new WriteOrder()
 
   constructor(options: SessionWriterOptions) {
     this.#options = options
@@ -76,99 +92,146 @@ export class SessionWriter {
    * Rejects with RefusedError if the session was destroyed and the sighting does not show it; else brings that up to date.
    * `until` is when the caller stops waiting.
    */
-  async write(sighting: Sighting, text: string, end: WrittenEnd, until: number): Promise<void> {
-    const { names, plain, cache, clock } = this.#options
+  async write(
+    sighting: Sighting,
+    text: string,
+    created: number,
+    end: WrittenEnd,
+    until: number,
+  ): Promise<void> {
+    const { names, plain, cache, clock, order } = this.#options
     const ref = names.refOf(sighting.id)
     // A creation of a framework is known to be new. Of what somebody saves who has read nothing, that is not known.
     const blind = !sighting.existed && !sighting.creation
     if (blind && names.plainMayStand) plain?.lookAgain()
-    const cached = cache?.get(ref.name, momentOf(clock)) !== undefined
-    const wasThere = names.plainMayStand && (sighting.existed || cached || blind)
+    const held = cache?.get(ref.name, momentOf(clock))
+    const wasThere = names.plainMayStand && (sighting.existed || held !== undefined || blind)
     const ticket = cache?.beginWrite(ref.name)
-    const send = () => this.#send({ ref, sighting, text, end, wasThere, ticket, until })
-    await this.#order.after(ref.name, send)
+    const write = { ref, sighting, text, created, end, wasThere, held, until }
+    await order.after(ref.name, () => this.#send(write, ticket))
   }
 
-  /** Removes a session everywhere. The answer is the tombstone that was left, and how many sessions there were. */
-  destroy(ref: SessionRef): Promise<Destroyed> {
-    const until = this.#options.port.deadlineFromNow()
-    const tickets = this.#forget([ref])
-    return this.#order.after(ref.name, () => this.#destroy([ref], tickets, until))
-  }
-
-  /** Removes many sessions in one step; on Redis Cluster there may be one only. */
-  async destroyAll(refs: readonly SessionRef[]): Promise<void> {
-    await this.#destroy(refs, this.#forget(refs), this.#options.port.deadlineFromNow())
-  }
-
-  /** Whatever becomes of the destroy: this node does not serve the session again without asking Redis. */
-  #forget(refs: readonly SessionRef[]): Ticket[] {
-    const { cache } = this.#options
-    if (!cache) return []
-    return refs.map(({ name }) => {
-      cache.evict(name)
-      return cache.beginWrite(name)
-    })
-  }
-
-  async #destroy(refs: readonly SessionRef[], tickets: readonly Ticket[], until: number): Promise<Destroyed> {
-    const { repository, cache, bus, names, replicas } = this.#options
-    try {
-      const ids = refs.flatMap(ref => names.published(ref))
-      const announcement = bus.announce({ type: 'SessionDeleted', ids })
-      const confirm = replicas && (await replicas.begin(refs[0] as SessionRef, until))
-      const { failure, ...destroyed } = await repository.destroy(refs, randomUUID(), announcement, until)
-      if (failure !== '') this.#reportNoTombstone(failure)
-      if (confirm) await confirm()
-      return destroyed
-    } catch (error) {
-      this.#doubt(error)
-      throw error
-    } finally {
-      for (const ticket of tickets) cache?.endDestroy(ticket)
-    }
-  }
-
-  async #send({ ref, sighting, text, end, wasThere, ticket, until }: Write): Promise<void> {
-    const { repository, cache, bus, port, names, stats, clock, parsing } = this.#options
+  async #send(write: Write, ticket: Ticket | undefined): Promise<void> {
+    const { cache, bus, clock, stats } = this.#options
+    const { creation } = write.sighting
     let entry: Entry | undefined
     try {
-      const { creation } = sighting
       if (creation) creation.firstAttempt ??= momentOf(clock)
-      const send = (tombstone: string) => {
-        const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
-        const existedAt = sighting.existed ? sighting.seenAt : undefined
-        const { px, keepEnd } = end
-        const command = { ref, text, px, keepEnd, announcement, tombstone, existedAt, wasThere }
-        return repository.save(command, until)
-      }
-      const losses = port.losses
-      let reply = await send(sighting.tombstone)
-      if (reply.outcome === 'destroyed' && this.#precedes(reply, sighting, losses)) {
-        reply = await send(reply.tombstone)
-      }
-      if (reply.outcome !== 'saved') {
-        stats.refusedSaves++
-        cache?.evict(ref.name)
-        throw new RefusedError(reply.outcome)
-      }
-      const { expiry, seenAt, tombstone } = reply
-      const snapshot = new Snapshot(text, parsing)
-      entry = { snapshot, expiry, readAt: expiry.since, seenAt, tombstone, outdated: undefined }
-      sighting.existed = true
-      sighting.tombstone = tombstone
-      sighting.seenAt = seenAt
-      sighting.snapshot = snapshot
-      sighting.outdated = undefined
-      sighting.expiry = expiry
-      sighting.expiresAt = end.endsAt
-      sighting.creation = undefined
+      entry = await this.#save(write)
     } catch (error) {
-      if (this.#doubt(error) && sighting.creation) sighting.creation.doubtful = true
+      if (error instanceof RefusedError) stats.refusedSaves++
+      // A write that may have been executed, or may yet be, makes uncertain what this node says of its own.
+      if (isOutcomeUnknown(error)) {
+        bus.doubt()
+        if (creation) creation.doubtful = true
+      }
       throw error
     } finally {
       if (ticket) cache?.endWrite(ticket, entry)
     }
+  }
+
+  async #save(write: Write): Promise<Entry> {
+    const { repository, enrolment, cache, port, stats, names, emit, text: texts } = this.#options
+    const { ref, sighting, text, created, end, wasThere, held, until } = write
+    const attempt: Attempt = {
+      snapshot: new Snapshot(text, texts.serializer),
+      text,
+      tombstone: sighting.tombstone,
+      expected: this.#options.conflicts ? (sighting.entry?.digest ?? '') : '',
+      discounted: new Map(),
+    }
+    const { base, entry: known } = sighting
+    // An earlier save was merged: the app's copy does not hold what others have put in.
+    if (base && known && known.snapshot !== base) this.#merge(attempt, write, known.snapshot)
+    const losses = port.losses
+    for (let number = 1; number <= MOST_ATTEMPTS; number++) {
+      const since = momentOf(this.#options.clock)
+      const entering = enrolment.of(ref, attempt.snapshot, {
+        known: sighting.entry,
+        held,
+        px: end.px,
+        discounted: attempt.discounted,
+      })
+      const reply = await repository.save(
+        {
+          ref,
+          text: attempt.text,
+          created,
+          px: end.px,
+          keepEnd: end.keepEnd,
+          announcement: this.#options.bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) }),
+          tombstone: attempt.tombstone,
+          existedAt: sighting.existed ? sighting.seenAt : undefined,
+          wasThere,
+          expected: attempt.expected,
+          entering,
+        },
+        until,
+      )
+      if (reply.outcome === 'destroyed' && number === 1 && this.#precedes(reply, sighting, losses)) {
+        attempt.tombstone = reply.tombstone
+      } else if (reply.outcome === 'changed') {
+        stats.conflicts++
+        await this.#meet(attempt, write)
+      } else if (reply.full) {
+        const { limit } = this.#options
+        const member = names.memberOf(ref)
+        const discounted = (await limit?.makeRoom(reply.full, member)) ?? []
+        attempt.discounted.set(reply.full.place.at.key, discounted)
+      } else if (reply.outcome === 'saved') {
+        const { expiry, seenAt, tombstone, digest } = reply
+        const indexed = enrolment.standing(entering, since, end.px) ?? (entering ? undefined : held?.indexed)
+        const entry = {
+          snapshot: attempt.snapshot,
+          expiry,
+          readAt: expiry.since,
+          seenAt,
+          tombstone,
+          digest,
+          created,
+        }
+        if (!reply.wasThere) emit('created', { id: ref.name, reason: tombstone === '' ? 'new' : 'again' })
+        return this.#saved(write, attempt, { ...entry, outdated: undefined, indexed })
+      } else {
+        cache?.evict(ref.name)
+        throw new RefusedError(reply.outcome === 'gone' ? 'gone' : 'destroyed')
+      }
+    }
+    throw new RefusedError(attempt.discounted.size > 0 ? 'limit' : 'conflict')
+  }
+
+  #saved({ sighting, text, end }: Write, attempt: Attempt, entry: Entry): Entry {
+    sighting.existed = true
+    sighting.tombstone = entry.tombstone
+    sighting.seenAt = entry.seenAt
+    sighting.entry = entry
+    sighting.base = attempt.text === text ? entry.snapshot : new Snapshot(text, this.#options.text.serializer)
+    sighting.expiresAt = end.endsAt
+    sighting.creation = undefined
+    return entry
+  }
+
+  /** Somebody else has saved the session since it was read. */
+  async #meet(attempt: Attempt, write: Write): Promise<void> {
+    const { reader, text } = this.#options
+    const { record, unreadable } = await reader.load(write.ref, write.until)
+    if (unreadable !== undefined) throw new RefusedError('conflict')
+    // Gone meanwhile: whether that is a reason to refuse the save, the script knows.
+    if (!record) return
+    attempt.expected = record.digest
+    const theirs = new Snapshot(record.text, text.serializer)
+    const known = write.sighting.entry?.snapshot
+    // It may only have been written anew under another key.
+    if (known && this.#options.conflicts?.areSame(known, theirs)) return
+    this.#merge(attempt, write, theirs)
+  }
+
+  #merge(attempt: Attempt, { sighting, text }: Write, theirs: Snapshot): void {
+    const { conflicts, text: texts } = this.#options
+    if (!conflicts || !sighting.base) return
+    attempt.text = conflicts.resolve(sighting.base, text, theirs)
+    attempt.snapshot = new Snapshot(attempt.text, texts.serializer)
   }
 
   /**
@@ -182,18 +245,5 @@ export class SessionWriter {
     if (!creation.doubtful && this.#options.port.losses === losses) return true
     const trying = elapsed(creation.firstAttempt, momentOf(this.#options.clock))
     return reply.seenAt - tombstoneTime(reply.tombstone) > trying + 1
-  }
-
-  /** A write that may have been executed, or may yet be, makes everything uncertain that this node says of its own. */
-  #doubt(error: unknown): boolean {
-    const unknown = isOutcomeUnknown(error)
-    if (unknown) this.#options.bus.doubt()
-    return unknown
-  }
-
-  #reportNoTombstone(failure: string): void {
-    const message = `A session was destroyed but no tombstone could be written, so a late save may bring it back: ${failure}`
-    this.#options.logger.error(message, { code: 'ERR_TOMBSTONE' })
-    this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
   }
 }

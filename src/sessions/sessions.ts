@@ -1,14 +1,15 @@
-import { elapsed, type Moment, momentOf } from '../base/clock.js'
-import { isOutcomeUnknown, SessionError, UnreadableError } from '../base/errors.js'
+import { elapsed, momentOf } from '../base/clock.js'
+import { RefusedError, UnreadableError } from '../base/errors.js'
 import type { Entry, Expiry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
-import { type CheckedSerializer, checkReadable } from '../codec/serializer.js'
 import { isAway } from '../redis/redis-errors.js'
 import type { SessionRef } from '../redis/session-names.js'
-import { ReadsUnderWay } from './reads-under-way.js'
-import type { StoredSession } from './session-repository.js'
-import { type Destroyed, SessionWriter, type SessionWriterOptions } from './session-writer.js'
+import { type Read, ReadsUnderWay } from './reads-under-way.js'
+import type { Destroyed, Ending, SessionDestroyer } from './session-destroyer.js'
+import type { StoredSession } from './session-reader.js'
+import { SessionToucher, type SessionToucherOptions } from './session-toucher.js'
+import { SessionWriter, type SessionWriterOptions } from './session-writer.js'
 import { type Sighting, unseen } from './sighting.js'
 
 export interface Found {
@@ -29,12 +30,12 @@ export interface Life {
   always?: boolean
 }
 
-interface SessionsOptions extends Omit<SessionWriterOptions, 'parsing'> {
-  serializer: CheckedSerializer
+interface SessionsOptions extends SessionWriterOptions, SessionToucherOptions {
+  destroyer: SessionDestroyer
   space: string
-  touchEvery: number
+  /** Whether records tell when their session was made. */
+  dated: boolean
   maxStaleness: number
-  maxSessionBytes: number
 }
 
 /** The tiers in their order: memory, then Redis, with the other nodes told of every change. */
@@ -42,10 +43,14 @@ export class Sessions {
   readonly #options: SessionsOptions
   readonly #reads: ReadsUnderWay | undefined
   readonly #writer: SessionWriter
+  readonly #toucher: SessionToucher
 
   constructor(options: SessionsOptions) {
     this.#options = options
-    this.#writer = new SessionWriter({ ...options, parsing: options.serializer })
+    this.#writer = new SessionWriter(options)
+    this.#toucher = new SessionToucher(options, async (ref, until) => {
+      return this.#readable(ref, await options.reader.load(ref, until)).entry
+    })
     const { cache, clock, maxStaleness, stats } = options
     if (cache) this.#reads = new ReadsUnderWay(cache, clock, maxStaleness, stats)
   }
@@ -71,12 +76,13 @@ export class Sessions {
   }
 
   async load(id: string): Promise<Found> {
-    const { repository, names, cache, stats, space } = this.#options
+    const { reader, names, cache, stats, space, emit } = this.#options
     stats.misses++
     const ref = names.refOf(id)
+    const held = cache?.holds(ref.name)
     const ended = () => cache?.forgetStale(ref.name)
-    const read = async () => this.#readable(ref, await repository.load(ref, ended))
-    let stored: StoredSession & { entry?: Entry }
+    const read = async () => this.#readable(ref, await reader.load(ref, undefined, ended))
+    let stored: Read
     try {
       stored = this.#reads ? await this.#reads.join(ref.name, read) : await read()
     } catch (error) {
@@ -85,8 +91,11 @@ export class Sessions {
       throw error
     }
     if (stored.entry) return this.#found(id, stored.entry, 'redis')
-    cache?.forgetStale(ref.name)
-    const { tombstone, seenAt } = stored
+    const { tombstone, seenAt, record, unreadable } = stored
+    if (held && !record && !stored.over && unreadable === undefined && tombstone === '') {
+      emit('expired', { id: ref.name, reason: 'ttl' })
+    }
+    cache?.evict(ref.name)
     const sighting: Sighting = { ...unseen(id, space), tombstone, seenAt }
     return { data: undefined, sighting }
   }
@@ -103,61 +112,44 @@ export class Sessions {
     sighting: Sighting,
     touchFailed?: (error: unknown) => void,
   ): Promise<void> {
-    const until = this.#options.port.deadlineFromNow()
-    if (sighting.snapshot && !life.always && this.#unchanged(sighting.snapshot.data, session, life)) {
+    const { port, names, text: texts, lifetimes } = this.#options
+    const until = port.deadlineFromNow()
+    if (sighting.base && !life.always && this.#unchanged(sighting.base.data, session, life)) {
       if (life.unmoved) return
       try {
         // A session that Redis no longer has is written: it may have expired, and if it was destroyed the script knows.
-        if ((await this.touch(id, life.ttl, sighting, until)) !== false) return
+        if ((await this.touch(id, life.ttl, sighting.entry, until)) !== false) return
       } catch (error) {
         if (!touchFailed) throw error
         return touchFailed(error)
       }
     }
-    const { serializer } = this.#options
-    const text = serializer.stringify(session)
-    this.#checkSize(text)
-    checkReadable(text, serializer)
+    const text = texts.of(session)
     const { ttl, endsAt, unmoved = false } = life
-    await this.#writer.write(sighting, text, { px: this.#px(ttl), endsAt, keepEnd: unmoved }, until)
+    const known = this.#createdAt(sighting, until)
+    // Waited for only if it has to be: writes leave in the order in which they were issued.
+    const created = typeof known === 'number' ? known : await known
+    const px = lifetimes.px(ttl, created)
+    if (px <= 0) {
+      await this.#over(names.refOf(id))
+      throw new RefusedError('expired')
+    }
+    await this.#writer.write(sighting, text, created, { px, endsAt, keepEnd: unmoved }, until)
   }
 
-  /**
-   * Moves the expiry; true if it was moved, false if there is no such session. Undefined, at once and without I/O, if it
-   * would hardly have moved.
-   */
-  touch(
-    id: string,
-    ttl: number,
-    sighting: Pick<Sighting, 'expiry' | 'outdated'> | undefined,
-    until = this.#options.port.deadlineFromNow(),
-  ): Promise<boolean> | undefined {
-    const { cache, names, clock, stats } = this.#options
-    const known = sighting?.expiry ? sighting : cache?.get(names.nameOf(id), momentOf(clock))
-    const px = this.#px(ttl)
-    if (known?.expiry) {
-      const ahead = this.#remaining(known.expiry.moving ?? known.expiry)
-      if (Math.abs(px - ahead) <= this.slack(ttl)) {
-        stats.skippedTouches++
-        return undefined
-      }
-    }
-    return this.#move(names.refOf(id), px, known, until)
+  /** See SessionToucher. */
+  touch(id: string, ttl: number, seen: Entry | undefined, until?: number): Promise<boolean> | undefined {
+    return this.#toucher.touch(id, ttl, seen, until)
   }
 
   /** Removes a session everywhere. */
-  destroy(ref: SessionRef): Promise<Destroyed> {
-    return this.#writer.destroy(ref)
-  }
-
-  /** Removes many sessions in one step; on Redis Cluster there may be one only. */
-  destroyAll(refs: readonly SessionRef[]): Promise<void> {
-    return this.#writer.destroyAll(refs)
+  destroy(ref: SessionRef, ending: Ending): Promise<Destroyed> {
+    return this.#options.destroyer.destroy(ref, ending)
   }
 
   /** How far an expiry may be from where it should be before it is moved. */
   slack(ttl: number): number {
-    return Math.floor(Math.min(this.#options.touchEvery, ttl / 10))
+    return this.#options.lifetimes.slack(ttl)
   }
 
   /** What is stored is no session: it counts as missing, and stays. */
@@ -167,46 +159,37 @@ export class Sessions {
     emit('unreadable', { id: names.nameOf(id), reason })
   }
 
-  async #move(
-    ref: SessionRef,
-    px: number,
-    known: Pick<Sighting, 'expiry' | 'outdated'> | undefined,
-    until: number,
-  ): Promise<boolean> {
-    const { repository, cache, names, clock, bus } = this.#options
-    const { expiry, outdated } = known ?? {}
-    const target = { since: momentOf(clock), ms: px }
-    if (expiry) expiry.moving = target
-    try {
-      const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
-      const rewritten = outdated?.done ? undefined : outdated
-      const moved = await repository.touch({ ref, px, announcement, outdated: rewritten }, until)
-      if (!moved) cache?.evict(ref.name)
-      else if (expiry) Object.assign(expiry, target)
-      if (rewritten) rewritten.done = true
-      return moved
-    } catch (error) {
-      if (isOutcomeUnknown(error)) {
-        // When the session ends is unknown, and the message of this touch must not be ignored if it is yet to come.
-        cache?.drop(ref.name)
-        bus.doubt()
-      }
-      throw error
-    } finally {
-      if (expiry?.moving === target) expiry.moving = undefined
-    }
+  /** When the session was made, as far as anybody asks. */
+  #createdAt({ id, entry, creation }: Sighting, until: number): number | Promise<number> {
+    const { cache, names, reader, clock, dated } = this.#options
+    const now = momentOf(clock)
+    const known = entry ?? cache?.get(names.nameOf(id), now)
+    if (known || creation || !dated) return known?.created ?? now.wall
+    // It may be there all the same, and must not become younger by this save.
+    return reader
+      .load(names.refOf(id), until)
+      .then(({ record, seenAt }) => (record ? (record.created ?? seenAt) : now.wall))
   }
 
-  #readable(ref: SessionRef, stored: StoredSession): StoredSession & { entry?: Entry } {
+  #readable(ref: SessionRef, stored: StoredSession): Read {
     const { record, unreadable, expiry, readAt, seenAt, tombstone } = stored
     let reason = unreadable
     if (record) {
+      const { text, digest } = record
+      // One that does not tell counts from when it was first seen by somebody who asks.
+      const created = record.created ?? seenAt
+      const { lifetimes } = this.#options
+      const ms = lifetimes.capped(expiry.ms, created)
+      if (ms <= 0) {
+        this.#over(ref).catch(() => {})
+        return { ...stored, record: undefined, over: true }
+      }
       try {
-        const snapshot = new Snapshot(record.text, this.#options.serializer)
+        const snapshot = new Snapshot(text, this.#options.text.serializer)
         void snapshot.data
-        const { text, outdated: digest } = record
-        const outdated = digest === undefined ? undefined : { text, digest, done: false }
-        return { ...stored, entry: { snapshot, expiry, readAt, seenAt, tombstone, outdated } }
+        const outdated = record.outdated ? { text, done: false } : undefined
+        const entry = { snapshot, readAt, seenAt, tombstone, digest, created, outdated, indexed: undefined }
+        return { ...stored, entry: { ...entry, expiry: { ...expiry, ms } } }
       } catch (error) {
         reason = (error as Error).message
       }
@@ -216,6 +199,11 @@ export class Sessions {
       this.#options.emit('unreadable', { id: ref.name, reason })
     }
     return stored
+  }
+
+  /** It has lived for as long as it may, whatever Redis says. */
+  async #over(ref: SessionRef): Promise<void> {
+    await this.#options.destroyer.destroy(ref, { event: 'expired', reason: 'absoluteTtl' })
   }
 
   /** What this node may serve instead of an answer that Redis did not give. */
@@ -231,7 +219,7 @@ export class Sessions {
   }
 
   #found(id: string, entry: Entry, origin: 'memory' | 'redis' | 'stale'): Found {
-    const { snapshot, outdated, expiry, tombstone, seenAt } = entry
+    const { snapshot, expiry, tombstone, seenAt } = entry
     const data = snapshot.copy()
     const expiresAt = endOf(expiry)
     setExpiry(data, expiresAt, this.#options.clock.wall())
@@ -242,9 +230,8 @@ export class Sessions {
       existed: true,
       tombstone,
       seenAt,
-      snapshot,
-      outdated,
-      expiry,
+      entry,
+      base: snapshot,
       expiresAt,
       creation: undefined,
     }
@@ -252,27 +239,9 @@ export class Sessions {
   }
 
   #unchanged(before: object, session: object, { ttl }: Life): boolean {
-    const { serializer } = this.#options
+    const { serializer } = this.#options.text
     if (!sameMaxAge(before, session, this.slack(ttl))) return false
     return bodyOf(before, serializer) === bodyOf(session, serializer)
-  }
-
-  #px(ttl: number): number {
-    return Math.ceil(ttl) + this.slack(ttl)
-  }
-
-  #remaining(expiry: { since: Moment; ms: number }): number {
-    return expiry.ms - elapsed(expiry.since, momentOf(this.#options.clock))
-  }
-
-  #checkSize(text: string): void {
-    const { maxSessionBytes } = this.#options
-    // A UTF-16 unit takes at most three bytes, so most sessions need no count.
-    if (text.length * 3 <= maxSessionBytes) return
-    const bytes = Buffer.byteLength(text)
-    if (bytes > maxSessionBytes) {
-      throw new SessionError(`The session takes ${bytes} bytes; maxSessionBytes allows ${maxSessionBytes}`)
-    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Moment } from '../base/clock.js'
-import type { Expiry, Outdated } from '../cache/entry.js'
+import type { Entry } from '../cache/entry.js'
 import type { Snapshot } from '../cache/snapshot.js'
 
 /**
@@ -18,10 +18,10 @@ export interface Sighting {
   tombstone: string
   /** Redis' clock when it was seen. */
   seenAt: number
-  /** What it held; absent if it was not there. */
-  snapshot: Snapshot | undefined
-  outdated: Outdated | undefined
-  expiry: Expiry | undefined
+  /** What stood in Redis; absent if the session was not there. */
+  entry: Entry | undefined
+  /** What the app's own copy stems from. It differs from the entry once a save had to be merged with another's. */
+  base: Snapshot | undefined
   /** The end of its life as the app was told, in ms since the epoch. */
   expiresAt: number | undefined
   /**
@@ -40,9 +40,8 @@ export function sightingOfNew(id: string, space: string, tombstone = ''): Sighti
     existed: false,
     tombstone,
     seenAt: 0,
-    snapshot: undefined,
-    outdated: undefined,
-    expiry: undefined,
+    entry: undefined,
+    base: undefined,
     expiresAt: undefined,
     creation: {},
   }

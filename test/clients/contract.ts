@@ -140,7 +140,7 @@ export function storeContract(kind: string, deployment: () => Deployment): void 
       await hold(b, 'id-0')
       await hold(b, 'id-3')
       const result = await a.bulkDelete(({ data }) => (data.number ?? 0) < 2)
-      expect(result).toEqual({ scanned: 4, matched: 2, deleted: 2, failed: 0, aborted: false })
+      expect(result).toMatchObject({ scanned: 4, matched: 2, deleted: 2, failed: 0, aborted: false })
       await until(async () => (await b.get('id-0')) === undefined)
       expect(await b.get('id-3')).toEqual({ number: 3 })
     })

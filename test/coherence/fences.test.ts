@@ -215,5 +215,8 @@ function entry(v: number) {
     seenAt: now.wall,
     tombstone: '',
     outdated: undefined,
+    digest: '',
+    created: 0,
+    indexed: undefined,
   }
 }

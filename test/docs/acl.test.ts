@@ -35,14 +35,14 @@ async function attempt(
   admin: Redis,
   server: RedisServer,
   rights: string[],
-  options: StoreOptions<object, IdHashing> = {},
+  options: StoreOptions<object, never, IdHashing> = {},
 ): Promise<Trial> {
   const name = `user${++users}`
   // Prefixes of their own keep those apart who try at the same time.
   const prefix = `sess:${name}:`
   await admin.acl('SETUSER', name, 'on', '>secret', ...rights)
   const client = server.client({ username: name, password: 'secret', enableReadyCheck: false })
-  const store = new ClusteredRedisStore<object, IdHashing>({
+  const store = new ClusteredRedisStore<object, never, IdHashing>({
     redis: client,
     prefix,
     tombstoneTtl: TOMBSTONE_TTL,
@@ -108,7 +108,7 @@ describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
   })
 
   it('suffice with compression, with encryption and with hashed ids', async () => {
-    const variants: StoreOptions<object, IdHashing>[] = [
+    const variants: StoreOptions<object, never, IdHashing>[] = [
       { compression: { threshold: 0 } },
       { encryption: { keys: [{ id: 'a', secret: Buffer.alloc(32) }], acceptPlaintext: true } },
       { hashIds: 'adopt' },

@@ -8,8 +8,8 @@ import { until } from '../support/until.js'
 
 const ID = 'x7Qf'
 
-async function open(server: RedisServer, options: StoreOptions<object, IdHashing> = {}) {
-  const store = new ClusteredRedisStore<object, IdHashing>({ redis: server.url, ...options })
+async function open(server: RedisServer, options: StoreOptions<object, never, IdHashing> = {}) {
+  const store = new ClusteredRedisStore<object, never, IdHashing>({ redis: server.url, ...options })
   atEndOfFile(() => store.shutdown())
   await store.ready()
   return store

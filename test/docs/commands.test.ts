@@ -26,15 +26,15 @@ if (!cli) {
   process.stderr.write(`\n!!! ${text}: the commands in the documentation are NOT tried.\n\n`)
 }
 
-async function open(server: RedisServer, options: StoreOptions<object, IdHashing> = {}) {
-  const store = new ClusteredRedisStore<object, IdHashing>({ redis: server.url, ...options })
+async function open(server: RedisServer, options: StoreOptions<object, never, IdHashing> = {}) {
+  const store = new ClusteredRedisStore<object, never, IdHashing>({ redis: server.url, ...options })
   atEndOfFile(() => store.shutdown())
   await store.ready()
   return store
 }
 
 /** A server with one session, one that was destroyed, and one node that listens and has looked at all. */
-async function startSite(options: StoreOptions<object, IdHashing> = {}): Promise<RedisServer> {
+async function startSite(options: StoreOptions<object, never, IdHashing> = {}): Promise<RedisServer> {
   const server = await startRedis(realRedis() ? { config: { 'slowlog-log-slower-than': -1 } } : {})
   const store = await open(server, options)
   const cookie = { originalMaxAge: 86_400_000, expires: new Date(Date.now() + 86_400_000), path: '/' }
@@ -120,7 +120,7 @@ describe.skipIf(!realRedis())('the scripts', () => {
     const server = await startRedis()
     const encryption = { keys: [KEY] }
     const compression = { threshold: 0 }
-    const kinds: [string, StoreOptions<object, IdHashing>][] = [
+    const kinds: [string, StoreOptions<object, never, IdHashing>][] = [
       ['plain id, not encrypted', {}],
       ['plain id, not encrypted, compressed', { compression }],
       ['plain id, key 2026-11', { encryption }],
@@ -139,7 +139,7 @@ describe.skipIf(!realRedis())('the scripts', () => {
     expect(Object.fromEntries(counted)).toEqual(expected)
   })
 
-  type Step = StoreOptions<object, IdHashing>
+  type Step = StoreOptions<object, never, IdHashing>
   const under = (...ids: string[]) => ids.map(id => ({ ...KEY, id }))
   const rollOuts: [name: string, steps: Step[], left: string][] = [
     [

@@ -105,7 +105,7 @@ const snippets: Snippet[] = [
   {
     title: 'a type of session goes with hashIds: true where it is said',
     code: `
-      const mine = new ClusteredRedisStore<MySession, true>({ hashIds: true })
+      const mine = new ClusteredRedisStore<MySession, never, true>({ hashIds: true })
       const view = await mine.findFirst(({ data, id }) => data.user === 'ada' && id.equals(handle))
       const user: string | undefined = view?.data.user
       const id: SessionHandle | undefined = view?.id
@@ -114,7 +114,7 @@ const snippets: Snippet[] = [
   },
   {
     title: 'what is said must be what is set',
-    code: "new ClusteredRedisStore<MySession, true>({ hashIds: 'adopt' })",
+    code: "new ClusteredRedisStore<MySession, never, true>({ hashIds: 'adopt' })",
     error: /Type '(string|"adopt")' is not assignable to type 'true'/,
   },
   {

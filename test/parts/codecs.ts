@@ -25,6 +25,8 @@ export function codecOf(settings: CodecSettings = {}): Codec {
   return new Codec({
     compression: compression && new Compression(compression),
     encryption: keys && { keys: new KeyRing(keys), write, acceptPlaintext },
+    dated: false,
+    digested: false,
     maxSessionBytes: settings.maxSessionBytes ?? 16 * MIB,
     stats: settings.stats ?? new Stats(),
   })

@@ -31,7 +31,10 @@ async function zeros(algorithm: CompressionAlgorithm, bytes: number): Promise<Bu
 }
 
 function recordOf(algorithm: CompressionAlgorithm, size: number, body: Buffer): Buffer {
-  return Buffer.concat([headerOf({ compression: NUMBERS[algorithm], size, keyId: undefined }), body])
+  return Buffer.concat([
+    headerOf({ compression: NUMBERS[algorithm], size, created: undefined, keyId: undefined }),
+    body,
+  ])
 }
 
 /** By how many bytes the most memory that the process ever had has grown meanwhile, and what came of it. */

@@ -4,7 +4,7 @@ import { until } from '../support/until.js'
 import type { Data } from './open-store.js'
 
 /** A node of any phase of the roll-out. */
-export type HashingNode = ClusteredRedisStore<Data, IdHashing>
+export type HashingNode = ClusteredRedisStore<Data, never, IdHashing>
 
 /** Two nodes that may run side by side, each pair both ways round: on the way there and on the way back. */
 export const NEIGHBOURS: [one: IdHashing, other: IdHashing][] = [
@@ -21,7 +21,7 @@ export async function startNode(
   hashIds: IdHashing,
   options: Omit<StoreOptions<Data>, 'hashIds'>,
 ): Promise<HashingNode> {
-  const store: HashingNode = new ClusteredRedisStore<Data, IdHashing>({
+  const store: HashingNode = new ClusteredRedisStore<Data, never, IdHashing>({
     cluster: { nodeId: `${hashIds}-${++opened}`, maxStaleness: 5_000, probeEvery: 25 },
     ...options,
     hashIds,

@@ -178,7 +178,7 @@ describe('an option that does not exist', () => {
 
   it('is refused with a list where nothing comes near', () => {
     expect(complaint({ sharding: true })).toBe(
-      'sharding: there is no such option; there are redis, prefix, ttl, touchEvery, tombstoneTtl, cache, cluster, deadline, retry, breaker, staleIfError, onSaveError, waitForReplicas, compression, maxSessionBytes, encryption, hashIds, serializer, logger, clock',
+      'sharding: there is no such option; there are redis, prefix, ttl, touchEvery, tombstoneTtl, cache, cluster, deadline, retry, breaker, staleIfError, onSaveError, waitForReplicas, compression, maxSessionBytes, encryption, hashIds, serializer, indexes, absoluteTtl, maxSessions, conflicts, logger, clock',
     )
   })
 

@@ -31,6 +31,7 @@ describe('cacheStats', () => {
       coalescedReads: 0,
       skippedTouches: 0,
       refusedSaves: 0,
+      conflicts: 0,
       unreadableSessions: 0,
       plaintextReads: 0,
       servedStale: 0,

@@ -23,7 +23,7 @@ export class SimulatedNode {
     redis: SimulatedRedis,
     clock: ManualClock,
     name: string,
-    options: StoreOptions<object, IdHashing> = {},
+    options: StoreOptions<object, never, IdHashing> = {},
   ) {
     const emit: Emit = (event, detail) => this.events.push({ name: event, detail })
     this.port = redis.port(name)
@@ -36,7 +36,7 @@ export class SimulatedNode {
     redis: SimulatedRedis,
     clock: ManualClock,
     name: string,
-    options: StoreOptions<object, IdHashing> = {},
+    options: StoreOptions<object, never, IdHashing> = {},
   ): Promise<SimulatedNode> {
     const node = new SimulatedNode(redis, clock, name, options)
     await settled()
@@ -61,7 +61,7 @@ export class SimulatedNode {
   }
 
   destroy(id: string): Promise<unknown> {
-    return this.parts.sessions.destroy(this.parts.names.refOf(id))
+    return this.parts.sessions.destroy(this.parts.names.refOf(id), { event: 'destroyed', reason: 'destroy' })
   }
 
   touch(id: string, ttl = 60_000): Promise<boolean> | undefined {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.js'
 import type {
@@ -7,7 +8,8 @@ import type {
   Subscription,
   SubscriptionListener,
 } from '../../src/redis/redis-port.js'
-import type { Script } from '../../src/redis/scripts.js'
+import type { Script } from '../../src/redis/script.js'
+import { SimulatedIndexes } from './simulated-indexes.js'
 
 /** One step of something on its way: a request to the server, a reply or a message back. */
 export type Step = (label: string) => Promise<unknown>
@@ -22,6 +24,7 @@ interface Subscriber {
 /** A Redis with just what the store uses, whose every step waits until `step` lets it go. */
 export class SimulatedRedis {
   readonly data = new Map<string, { value: string; expiresAt: number }>()
+  readonly indexes: SimulatedIndexes
   /** Everything is let through at once by default; a test takes over by setting its own. */
   step: Step = () => Promise.resolve()
   refuseSubscribers = false
@@ -31,6 +34,7 @@ export class SimulatedRedis {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.indexes = new SimulatedIndexes(clock)
   }
 
   port(name: string): SimulatedPort {
@@ -90,50 +94,73 @@ export class SimulatedRedis {
     const now = this.#clock.wall()
     const set = (key: string, value: string, px: number) => this.data.set(key, { value, expiresAt: now + px })
     /** Session key and tombstone key of every name; what stands under the first counts. */
-    const pairs = keys.flatMap((key, index) => (index % 2 === 0 ? [[key, keys[index + 1] ?? '']] : []))
-    const [target = ''] = keys
+    const pairsOf = (keys: readonly string[]) =>
+      keys.flatMap((key, index) => (index % 2 === 0 ? [[key, keys[index + 1] ?? '']] : []))
     switch (script.name) {
+      case 'enter':
+        return this.indexes.enter(keys, Number(arg[0]), arg.slice(1))
+      case 'entries':
+        return [now, '0', this.indexes.entries(keys[0] as string).flat()]
+      case 'prune':
+        return this.indexes.prune(keys[0] as string, arg)
       case 'probe':
         this.publish(arg[0] as string, arg[1] as string)
         return [this.runId, 'history', '', '']
       case 'load': {
-        const at = pairs.find(([session]) => this.get(session as string) !== undefined)?.[0] ?? target
-        return [this.get(at) ?? null, this.pttl(at), this.#tombstones(pairs), now, 0]
+        let first = 0
+        const sessions = arg.map(count => {
+          const pairs = pairsOf(keys.slice(first, first + Number(count)))
+          first += Number(count)
+          const at = pairs.find(([session]) => this.get(session as string) !== undefined)?.[0] ?? ''
+          return [this.get(at) ?? null, this.pttl(at), this.#tombstones(pairs), 0]
+        })
+        return [now, ...sessions]
       }
       case 'save': {
         const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl, keepEnd] = arg
-        const [written, onlyIfThere] = arg.slice(8)
+        const [written, onlyIfThere, expected, names] = arg.slice(8)
+        const pairs = pairsOf(keys.slice(0, Number(names)))
         if (channel) this.publish(channel, message)
         const tombstones = this.#tombstones(pairs)
         const unseen = tombstones.split(' ').some(tombstone => !seen?.includes(tombstone))
-        if (unseen) return ['destroyed', tombstones, now, 0]
+        if (unseen) return ['destroyed', tombstones, now, 0, 0]
         const left = Math.max(...pairs.map(([session]) => this.pttl(session as string)))
         const forgotten = existedAt !== '' && now - Number(existedAt) >= Number(tombstoneTtl)
-        if (onlyIfThere === '1' && left === -2) return ['elsewhere', tombstones, now, 0]
-        if (forgotten && left === -2) return ['gone', tombstones, now, 0]
+        if (onlyIfThere === '1' && left === -2) return ['elsewhere', tombstones, now, 0, 0]
+        if (forgotten && left === -2) return ['gone', tombstones, now, 0, 0]
+        const there = pairs.map(([session = '']) => this.get(session)).find(value => value !== undefined)
+        if (there !== undefined && expected && hash('sha1', there) !== expected) {
+          return ['changed', tombstones, now, 0, 1]
+        }
         const life = keepEnd === '1' && left > 0 ? left : Number(px)
+        const full = this.indexes.enter(keys.slice(Number(names)), life, arg.slice(12))
+        if (full.length > 0) return ['full', tombstones, now, 0, left === -2 ? 0 : 1, full]
         for (const [session = '', key = ''] of pairs) {
           const tombstone = this.get(key)
           if (tombstone && this.pttl(key) < life) set(key, tombstone, life)
           this.data.delete(session)
         }
         set(keys[Number(written) - 1] as string, value, life)
-        return ['saved', tombstones, now, life]
+        return ['saved', tombstones, now, life, left === -2 ? 0 : 1]
       }
       case 'touch': {
-        const [px, channel = '', message = '', written] = arg
-        const at = keys.find(key => this.get(key) !== undefined)
+        const [px, channel = '', message = '', written, , , expected, names] = arg
+        const sessions = keys.slice(0, Number(names))
+        const at = sessions.find(key => this.get(key) !== undefined)
         if (at === undefined) return 0
+        if (expected && hash('sha1', this.get(at) as string) !== expected) return 3
+        this.indexes.enter(keys.slice(Number(names)), Number(px), arg.slice(8))
         const shorter = this.pttl(at) > Number(px)
         if (shorter && channel) this.publish(channel, message)
         const value = this.get(at) as string
-        for (const key of keys) this.data.delete(key)
-        set(keys[Number(written) - 1] as string, value, Number(px))
+        for (const key of sessions) this.data.delete(key)
+        set(sessions[Number(written) - 1] as string, value, Number(px))
         return shorter ? 2 : 1
       }
       case 'destroy': {
         const [channel = '', message = '', id = '', tombstoneTtl] = arg
         if (channel) this.publish(channel, message)
+        const pairs = pairsOf(keys)
         let written = `1:${now}:${id}`
         let found = 0
         const before = pairs.map(([, key = '']) => this.get(key))

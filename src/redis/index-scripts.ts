@@ -1,0 +1,103 @@
+import { script } from './script.js'
+
+// An index is a sorted set: the sessions that have one value, each with the time at which it ends at the latest. A score
+// below zero is no end but, negated, the time since when the entry is in question: a whole number for a session that is
+// about to be written, one with a half for an entry that was found to lead nowhere.
+
+/**
+ * A Lua function for the scripts that write a session: it enters the session into its indexes, or answers with what is in
+ * the first of them that is full.
+ *
+ * KEYS    from `first` to the last: the indexes
+ * ARGV    from `at`: the member, '1' if the session is yet to be written, how long entries stay past their end; then for each
+ *         index: how many others it may hold ('' for any number), how many of those there are known not to count, and member
+ *         and score of each
+ *
+ * Every entry gets another score than it had, so that who has seen the one before can tell.
+ */
+export const ENTER = `
+local function enter(now, px, first, at)
+  local member, pending, grace = ARGV[at], ARGV[at + 1] == '1', tonumber(ARGV[at + 2])
+  local from = at + 3
+  for i = first, #KEYS do
+    local limit, discounted = tonumber(ARGV[from]), tonumber(ARGV[from + 1])
+    if limit then
+      local others = redis.call('ZCARD', KEYS[i])
+      if redis.call('ZSCORE', KEYS[i], member) then others = others - 1 end
+      for pair = from + 2, from + 2 * discounted, 2 do
+        if redis.call('ZSCORE', KEYS[i], ARGV[pair]) == ARGV[pair + 1] then others = others - 1 end
+      end
+      if others >= limit then return { i - first, redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES') } end
+    end
+    from = from + 2 + 2 * discounted
+  end
+  for i = first, #KEYS do
+    local left = redis.call('PTTL', KEYS[i])
+    local score = px and now + px or math.huge
+    local before = redis.call('ZSCORE', KEYS[i], member)
+    if before and tonumber(before) >= score then score = tonumber(before) + 1 end
+    if pending then score = -now end
+    redis.call('ZADD', KEYS[i], string.format('%.17g', score), member)
+    redis.call('ZREMRANGEBYSCORE', KEYS[i], 0, string.format('%.0f', now - grace))
+    if not px then
+      redis.call('PERSIST', KEYS[i])
+    elseif left ~= -1 and left < px + grace then
+      redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px + grace))
+    end
+  end
+end`
+
+/**
+ * KEYS    one index
+ * ARGV    how long the entry is to stand ('' for ever), and what `enter` takes
+ * Output  what `enter` found, if it is full
+ */
+export const enterScript = script(
+  'enter',
+  `${ENTER}
+local time = redis.call('TIME')
+return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 2)`,
+)
+
+/**
+ * KEYS    one index
+ * ARGV    a cursor, how many entries to look at
+ * Output  { Redis' time in ms, the next cursor, member and score of each entry }
+ */
+export const entriesScript = script(
+  'entries',
+  `
+#!lua flags=no-writes
+local time = redis.call('TIME')
+local step = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+return { time[1] * 1000 + math.floor(time[2] / 1000), step[1], step[2] }`,
+  { readOnly: true },
+)
+
+/**
+ * KEYS    one index
+ * ARGV    how long a session may take to be written after it was entered, then member and score of entries that lead nowhere
+ * Output  nothing
+ *
+ * An entry whose score has changed was made anew. Where the session is written in the same step as its entry, what leads
+ * nowhere is removed at once; on Redis Cluster it might yet be written, so it is marked first, and removed if it is found so
+ * again after that time.
+ */
+export const pruneScript = script(
+  'prune',
+  `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local grace = tonumber(ARGV[1])
+for i = 2, #ARGV, 2 do
+  local score = tonumber(ARGV[i + 1])
+  if redis.call('ZSCORE', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+    local since = score < 0 and -score or score
+    if grace == 0 or since + grace < now then
+      redis.call('ZREM', KEYS[1], ARGV[i])
+    elseif score >= 0 then
+      redis.call('ZADD', KEYS[1], string.format('%.17g', -now - 0.5), ARGV[i])
+    end
+  end
+end`,
+)

@@ -1,0 +1,75 @@
+import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
+import type { Bus } from '../bus/bus.js'
+import type { Entry, Indexed } from '../cache/entry.js'
+import type { Snapshot } from '../cache/snapshot.js'
+import type { Entering, IndexEntries, IndexEntry } from '../indexes/index-entries.js'
+import type { SessionIndexes } from '../indexes/session-indexes.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+
+interface Circumstances {
+  /** What the caller knows of the session. */
+  known: Entry | undefined
+  /** What this node held of it when the write began. */
+  held: Entry | undefined
+  /** How long the session is to live. */
+  px: number
+  /** What does not count in an index, by its key. */
+  discounted?: ReadonlyMap<string, readonly IndexEntry[]>
+}
+
+/** Decides whether a session that is written has to be entered into its indexes, and how. */
+export class Enrolment {
+  readonly #indexes: SessionIndexes
+  readonly #entries: IndexEntries
+  readonly #isCluster: boolean
+  readonly #names: SessionNames
+  readonly #bus: Bus
+  readonly #clock: Clock
+
+  constructor(parts: {
+    indexes: SessionIndexes
+    entries: IndexEntries
+    isCluster: boolean
+    names: SessionNames
+    bus: Bus
+    clock: Clock
+  }) {
+    this.#indexes = parts.indexes
+    this.#entries = parts.entries
+    this.#isCluster = parts.isCluster
+    this.#names = parts.names
+    this.#bus = parts.bus
+    this.#clock = parts.clock
+  }
+
+  /** Whether there are indexes at all. */
+  get any(): boolean {
+    return this.#indexes.any
+  }
+
+  /** Undefined if it belongs nowhere, or stands where it belongs for long enough. */
+  of(ref: SessionRef, snapshot: Snapshot, circumstances: Circumstances): Entering | undefined {
+    if (!this.any) return undefined
+    const { known, held, px, discounted } = circumstances
+    const before = (known ?? held)?.snapshot.copy()
+    const entering = this.#indexes.entering(this.#names.memberOf(ref), snapshot.copy(), before)
+    if (!entering || (held && this.#stands(entering, held, px))) return undefined
+    for (const place of entering.places) place.discounted = discounted?.get(place.at.key) ?? []
+    return entering
+  }
+
+  /** Until when a session stands where it was entered; kept only where it saves a trip to know it. */
+  standing(entering: Entering | undefined, since: Moment, px: number): Indexed | undefined {
+    if (!this.#isCluster || !entering || entering.places.some(({ limit }) => limit !== undefined))
+      return undefined
+    return { since, ms: this.#entries.ahead(px) }
+  }
+
+  /** What this node holds and may serve is so young that its entries cannot have been removed. */
+  #stands({ places }: Entering, { indexed, snapshot }: Entry, px: number): boolean {
+    const now = momentOf(this.#clock)
+    if (!indexed || !this.#bus.trusted(now) || indexed.ms - elapsed(indexed.since, now) < px) return false
+    const keys = this.#indexes.of(snapshot.copy()).map(({ key }) => key)
+    return places.every(({ at }) => keys.includes(at.key))
+  }
+}

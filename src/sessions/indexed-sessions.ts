@@ -1,0 +1,96 @@
+import { ClosedError, PartialError } from '../base/errors.js'
+import type { SessionHandle } from '../base/session-handle.js'
+import type { IndexedValue } from '../indexes/index-entries.js'
+import type { SessionNames } from '../redis/session-names.js'
+import type { BulkDeletion, BulkOptions, BulkResult } from './bulk-deletion.js'
+import type { IndexLookup } from './index-lookup.js'
+import type { SessionView } from './session-view.js'
+
+export interface RevokeOptions extends BulkOptions {
+  /** A session that is kept: that of the request, so that its user stays logged in here. */
+  except?: string | SessionHandle | undefined
+  /** Looks at all sessions as well, for those that the index may not name. @default false */
+  thorough?: boolean | undefined
+}
+
+/** The sessions that have one value in an index. */
+export class IndexedSessions<View = SessionView> implements AsyncIterable<View> {
+  readonly #at: IndexedValue
+  readonly #lookup: IndexLookup
+  readonly #names: SessionNames
+  readonly #bulk: BulkDeletion
+
+  /** Use `store.by`. @internal */
+  constructor(at: IndexedValue, parts: { lookup: IndexLookup; names: SessionNames; bulk: BulkDeletion }) {
+    this.#at = at
+    this.#lookup = parts.lookup
+    this.#names = parts.names
+    this.#bulk = parts.bulk
+  }
+
+  /** One after the other, in constant memory. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<View> {
+    let visited = 0
+    let unclear: Error | undefined
+    try {
+      for await (const batch of this.#lookup.walk(this.#at)) {
+        for (const { view, error } of batch) {
+          unclear ??= error
+          if (!view) continue
+          yield view as View
+          visited++
+        }
+      }
+    } catch (cause) {
+      throw cause instanceof ClosedError ? cause : this.#incomplete(visited, cause as Error)
+    }
+    // One that this node cannot read does not keep the others from being visited; but it is not passed over.
+    if (unclear) throw this.#incomplete(visited, unclear)
+  }
+
+  async list(): Promise<View[]> {
+    const list: View[] = []
+    for await (const view of this) list.push(view)
+    return list
+  }
+
+  /** How many there are, by what the sessions themselves say. */
+  async count(): Promise<number> {
+    let count = 0
+    for await (const batch of this.#lookup.walk(this.#at)) count += batch.length
+    return count
+  }
+
+  /** Destroys them all, on every node; rejects, with the partial result, if that did not happen. */
+  async revoke({ except, thorough = false, ...options }: RevokeOptions = {}): Promise<BulkResult> {
+    const kept = except === undefined ? undefined : this.#names.refOfEither(except).name
+    const [at, lookup, names, bulk] = [this.#at, this.#lookup, this.#names, this.#bulk]
+    const isKept = (name: string) => kept !== undefined && names.areSame(name, kept)
+    return bulk.run(options, { event: 'revoked', reason: 'index' }, async function* () {
+      for await (const batch of lookup.walk(at)) {
+        // What this node cannot read the index still names, and nothing says that it is wrong.
+        yield {
+          scanned: batch.length,
+          refs: batch.map(({ ref }) => ref).filter(({ name }) => !isKept(name)),
+        }
+      }
+      if (!thorough) return
+      let unclear: unknown
+      const matches = ({ data }: SessionView) => {
+        try {
+          return lookup.has(data, at)
+        } catch (error) {
+          unclear ??= error
+          return false
+        }
+      }
+      yield* bulk.picked(matches, isKept)
+      if (unclear) throw unclear
+    })
+  }
+
+  #incomplete(visited: number, cause: Error): PartialError<{ scanned: number }> {
+    const message = `The sessions of this value were not all visited, ${visited} were: ${cause.message}`
+    return new PartialError(message, { scanned: visited }, { cause, outcomeUnknown: false })
+  }
+}

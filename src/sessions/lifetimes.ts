@@ -1,0 +1,41 @@
+import { type Clock, elapsed, momentOf } from '../base/clock.js'
+import type { Expiry } from '../cache/entry.js'
+
+/** How long sessions are to live, in the words of Redis. */
+export class Lifetimes {
+  readonly #touchEvery: number
+  readonly #absoluteTtl: number
+  readonly #clock: Clock
+
+  constructor(touchEvery: number, absoluteTtl: number, clock: Clock) {
+    this.#touchEvery = touchEvery
+    this.#absoluteTtl = absoluteTtl
+    this.#clock = clock
+  }
+
+  /** Whether there is a longest life. */
+  get bounded(): boolean {
+    return Number.isFinite(this.#absoluteTtl)
+  }
+
+  /** How far an expiry may be from where it should be before it is moved. */
+  slack(ttl: number): number {
+    return Math.floor(Math.min(this.#touchEvery, ttl / 10))
+  }
+
+  /** What Redis is told. Zero or less if the session was made so long ago that it is over. */
+  px(ttl: number, created: number): number {
+    const longest = Math.floor(created + this.#absoluteTtl - this.#clock.wall())
+    return Math.min(Math.ceil(ttl) + this.slack(ttl), longest)
+  }
+
+  remaining(expiry: Pick<Expiry, 'since' | 'ms'>): number {
+    return expiry.ms - elapsed(expiry.since, momentOf(this.#clock))
+  }
+
+  /** What is left of a life of `left` ms for a session that was made at `created`. */
+  capped(left: number, created: number | undefined): number {
+    if (created === undefined) return left
+    return Math.min(left, created + this.#absoluteTtl - this.#clock.wall())
+  }
+}

@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto'
+import { isOutcomeUnknown, StoreError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import type { Emit, StoreEvents } from '../base/store-events.js'
+import type { Bus } from '../bus/bus.js'
+import type { Ticket } from '../cache/fences.js'
+import type { LocalCache } from '../cache/local-cache.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { ReplicaConfirmation } from './replica-confirmation.js'
+import type { SessionRepository } from './session-repository.js'
+import type { WriteOrder } from './write-order.js'
+
+export interface SessionDestroyerOptions {
+  repository: SessionRepository
+  port: GuardedPort
+  names: SessionNames
+  /** Undefined if replicas are not waited for. */
+  replicas: ReplicaConfirmation | undefined
+  order: WriteOrder
+  cache: LocalCache | undefined
+  bus: Bus
+  logger: Logger
+  emit: Emit
+}
+
+export interface Destroyed {
+  readonly tombstone: string
+  readonly found: number
+}
+
+type EndingEvent = 'destroyed' | 'revoked' | 'evicted' | 'expired'
+
+/** Why sessions are destroyed, as the event says it. */
+export type Ending = {
+  [Event in EndingEvent]: { readonly event: Event; readonly reason: StoreEvents[Event]['reason'] }
+}[EndingEvent]
+
+/** Destroys sessions: memory forgets them when it is issued, and the other nodes are told by the destroy itself. */
+export class SessionDestroyer {
+  readonly #options: SessionDestroyerOptions
+
+  constructor(options: SessionDestroyerOptions) {
+    this.#options = options
+  }
+
+  /** Removes a session everywhere. The answer is the tombstone that was left, and how many sessions there were. */
+  destroy(ref: SessionRef, ending: Ending): Promise<Destroyed> {
+    const { port, order } = this.#options
+    const until = port.deadlineFromNow()
+    const tickets = this.#forget([ref])
+    return order.after(ref.name, () => this.#destroy([ref], ending, tickets, until))
+  }
+
+  /** Removes many sessions in one step; on Redis Cluster there may be one only. */
+  async destroyAll(refs: readonly SessionRef[], ending: Ending): Promise<void> {
+    await this.#destroy(refs, ending, this.#forget(refs), this.#options.port.deadlineFromNow())
+  }
+
+  /** Whatever becomes of the destroy: this node does not serve the session again without asking Redis. */
+  #forget(refs: readonly SessionRef[]): Ticket[] {
+    const { cache } = this.#options
+    if (!cache) return []
+    return refs.map(({ name }) => {
+      cache.evict(name)
+      return cache.beginWrite(name)
+    })
+  }
+
+  async #destroy(
+    refs: readonly SessionRef[],
+    ending: Ending,
+    tickets: readonly Ticket[],
+    until: number,
+  ): Promise<Destroyed> {
+    const { repository, cache, bus, names, replicas } = this.#options
+    try {
+      const ids = refs.flatMap(ref => names.published(ref))
+      const announcement = bus.announce({ type: 'SessionDeleted', ids })
+      const confirm = replicas && (await replicas.begin(refs[0] as SessionRef, until))
+      const { failure, ...destroyed } = await repository.destroy(refs, randomUUID(), announcement, until)
+      if (failure !== '') this.#reportNoTombstone(failure)
+      if (destroyed.found > 0) this.#tell(refs, ending)
+      if (confirm) await confirm()
+      return destroyed
+    } catch (error) {
+      if (isOutcomeUnknown(error)) bus.doubt()
+      throw error
+    } finally {
+      for (const ticket of tickets) cache?.endDestroy(ticket)
+    }
+  }
+
+  #tell(refs: readonly SessionRef[], { event, reason }: Ending): void {
+    for (const { name } of refs) this.#options.emit(event, { id: name, reason } as never)
+  }
+
+  #reportNoTombstone(failure: string): void {
+    const message = `A session was destroyed but no tombstone could be written, so a late save may bring it back: ${failure}`
+    this.#options.logger.error(message, { code: 'ERR_TOMBSTONE' })
+    this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
+  }
+}

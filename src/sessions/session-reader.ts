@@ -1,0 +1,119 @@
+import { type Clock, type Moment, momentOf } from '../base/clock.js'
+import { UnreadableError } from '../base/errors.js'
+import type { Expiry } from '../cache/entry.js'
+import type { Codec, Opened } from '../codec/codec.js'
+import type { Stats } from '../observe/stats.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import { loadScript } from '../redis/scripts.js'
+import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
+
+/** What Redis said of one session. */
+export interface StoredSession {
+  /** Absent if there is none. */
+  record: Opened | undefined
+  /** Why there is something that is no record of ours; undefined if that is not so. */
+  unreadable: string | undefined
+  tombstone: string
+  seenAt: number
+  expiry: Expiry
+  readAt: Moment
+}
+
+interface LoadReply {
+  readonly session: unknown[]
+  readonly seenAt: number
+  readonly readAt: Moment
+}
+
+/** Reads sessions from Redis: one script, one round trip; two where a session is not found under its hashed id. */
+export class SessionReader {
+  readonly #port: GuardedPort
+  readonly #names: SessionNames
+  readonly #codec: Codec
+  readonly #clock: Clock
+  readonly #stats: Stats
+
+  constructor(parts: { port: GuardedPort; names: SessionNames; codec: Codec; clock: Clock; stats: Stats }) {
+    this.#port = parts.port
+    this.#names = parts.names
+    this.#codec = parts.codec
+    this.#clock = parts.clock
+    this.#stats = parts.stats
+  }
+
+  /** `ended` is told as soon as Redis says that it was destroyed, also if what is asked next fails. */
+  async load(
+    ref: SessionRef,
+    until = this.#port.deadlineFromNow(),
+    ended: () => void = () => {},
+  ): Promise<StoredSession> {
+    const first = this.#names.firstPlaceOf(ref)
+    const stored = first && (await this.#load(ref, first, until))
+    if (stored?.record || stored?.unreadable !== undefined) return stored
+    if (stored && stored.tombstone !== '') ended()
+    const elsewhere = await this.#load(ref, this.#names.placesOf(ref), until)
+    if (first && elsewhere.record) this.#names.meetPlain()
+    return elsewhere
+  }
+
+  async #load(ref: SessionRef, places: Places, until: number): Promise<StoredSession> {
+    const [reply] = await this.#loadAll([places], until)
+    const stored = await this.#stored(ref, reply as LoadReply)
+    if (stored instanceof Error) throw stored
+    return stored
+  }
+
+  /** Many at once. One that this node cannot read is an error in place of its session. */
+  async loadMany(refs: readonly SessionRef[]): Promise<(StoredSession | Error)[]> {
+    const until = this.#port.deadlineFromNow()
+    const places = refs.map(ref => this.#names.placesOf(ref))
+    // The keys of one script must lie in one slot, and two sessions hardly ever do.
+    const replies = this.#port.isCluster
+      ? (await Promise.all(places.map(each => this.#loadAll([each], until)))).flat()
+      : await this.#loadAll(places, until)
+    return Promise.all(replies.map((reply, index) => this.#stored(refs[index] as SessionRef, reply)))
+  }
+
+  async #loadAll(places: readonly Places[], until: number): Promise<LoadReply[]> {
+    if (places.length === 0) return []
+    const keys = places.flatMap(({ keys }) => keys)
+    // Before sending: what Redis says of the remaining life counts from a moment that is no later than it was said.
+    const readAt = momentOf(this.#clock)
+    const reply = await this.#port.run(
+      loadScript,
+      keys,
+      places.map(({ keys }) => keys.length),
+      until,
+    )
+    this.#stats.load.record(this.#clock.monotonic() - readAt.monotonic)
+    const [seenAt, ...sessions] = reply as [number | string, ...unknown[][]]
+    return sessions.map(session => ({ session, seenAt: Number(seenAt), readAt }))
+  }
+
+  async #stored(ref: SessionRef, { session, seenAt, readAt }: LoadReply): Promise<StoredSession | Error> {
+    const [value, left, tombstone, foreign] = session as [Buffer | string | null, ...unknown[]]
+    const pttl = Number(left)
+    const stored = {
+      record: undefined,
+      unreadable: Number(foreign) === 1 ? 'the key holds something else than a string' : undefined,
+      tombstone: String(tombstone),
+      seenAt,
+      expiry: { since: readAt, ms: pttl === -1 ? Number.POSITIVE_INFINITY : pttl },
+      readAt,
+    }
+    // -2: it expired between the two commands of a server that runs them apart.
+    if (value === null || pttl === -2) return stored
+    try {
+      const bytes = typeof value === 'string' ? Buffer.from(value) : value
+      return { ...stored, record: await this.open(ref, bytes) }
+    } catch (error) {
+      if (!(error instanceof UnreadableError)) return error as Error
+      return { ...stored, unreadable: error.message }
+    }
+  }
+
+  /** The record in the bytes that stand in Redis; see Codec.open for how it rejects. */
+  open(ref: SessionRef, bytes: Buffer): Promise<Opened> {
+    return this.#codec.open(bytes, () => this.#names.bindingOf(ref))
+  }
+}

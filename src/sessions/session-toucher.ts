@@ -1,0 +1,129 @@
+import { type Clock, momentOf } from '../base/clock.js'
+import { isOutcomeUnknown } from '../base/errors.js'
+import type { Bus } from '../bus/bus.js'
+import type { Entry } from '../cache/entry.js'
+import type { LocalCache } from '../cache/local-cache.js'
+import type { Stats } from '../observe/stats.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { Enrolment } from './enrolment.js'
+import type { Lifetimes } from './lifetimes.js'
+import type { SessionRepository } from './session-repository.js'
+
+/** How often a touch is tried anew because the session was saved meanwhile. */
+const MOST_ATTEMPTS = 8
+
+export interface SessionToucherOptions {
+  repository: SessionRepository
+  port: GuardedPort
+  names: SessionNames
+  enrolment: Enrolment
+  lifetimes: Lifetimes
+  cache: LocalCache | undefined
+  bus: Bus
+  clock: Clock
+  stats: Stats
+}
+
+/** Moves the ends of sessions. */
+export class SessionToucher {
+  readonly #options: SessionToucherOptions
+  readonly #read: (ref: SessionRef, until: number) => Promise<Entry | undefined>
+
+  /** `read` asks Redis for a session. */
+  constructor(
+    options: SessionToucherOptions,
+    read: (ref: SessionRef, until: number) => Promise<Entry | undefined>,
+  ) {
+    this.#options = options
+    this.#read = read
+  }
+
+  /**
+   * True if the end was moved, false if there is no such session. Undefined, at once and without I/O, if it would hardly have
+   * moved. `seen` is what the caller knows of the session.
+   */
+  touch(
+    id: string,
+    ttl: number,
+    seen: Entry | undefined,
+    until = this.#options.port.deadlineFromNow(),
+  ): Promise<boolean> | undefined {
+    const { cache, names, clock, stats, lifetimes } = this.#options
+    const known = seen ?? cache?.get(names.nameOf(id), momentOf(clock))
+    if (known) {
+      const ahead = lifetimes.remaining(known.expiry.moving ?? known.expiry)
+      if (Math.abs(lifetimes.px(ttl, known.created) - ahead) <= lifetimes.slack(ttl)) {
+        stats.skippedTouches++
+        return undefined
+      }
+    }
+    return this.#touch(names.refOf(id), ttl, known, until)
+  }
+
+  async #touch(ref: SessionRef, ttl: number, known: Entry | undefined, until: number): Promise<boolean> {
+    const { cache, enrolment, lifetimes } = this.#options
+    let entry = known
+    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
+      // Where it belongs, and how long it may live at the most, stands in the session itself.
+      if (!entry && (enrolment.any || lifetimes.bounded)) {
+        entry = await this.#read(ref, until)
+        if (!entry) return false
+      }
+      const moved = await this.#move(ref, ttl, entry, until)
+      if (moved !== undefined) return moved
+      cache?.drop(ref.name)
+      entry = undefined
+    }
+    // It is being saved all the time, and lives by that.
+    return true
+  }
+
+  async #move(
+    ref: SessionRef,
+    ttl: number,
+    known: Entry | undefined,
+    until: number,
+  ): Promise<boolean | undefined> {
+    const { repository, enrolment, lifetimes, cache, names, clock, bus } = this.#options
+    const { expiry, outdated } = known ?? {}
+    const since = momentOf(clock)
+    // At its longest possible life it ends at once.
+    const px = Math.max(1, lifetimes.px(ttl, known?.created ?? since.wall))
+    const target = { since, ms: px }
+    if (expiry) expiry.moving = target
+    try {
+      const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
+      const held = cache?.get(ref.name, since)
+      const entering = known && enrolment.of(ref, known.snapshot, { known, held, px })
+      const rewritten = known && outdated && !outdated.done
+      const moved = await repository.touch(
+        {
+          ref,
+          px,
+          announcement,
+          outdated: rewritten ? { ...outdated, created: known.created, digest: known.digest } : undefined,
+          expected: known && enrolment.any ? known.digest : '',
+          entering,
+        },
+        until,
+      )
+      if (moved === false) cache?.evict(ref.name)
+      else if (moved && known) {
+        Object.assign(known.expiry, target)
+        known.indexed = enrolment.standing(entering, since, px) ?? known.indexed
+      }
+      if (moved !== undefined && rewritten) outdated.done = true
+      return moved
+    } catch (error) {
+      if (isOutcomeUnknown(error)) {
+        // When the session ends is unknown, and the message of this touch must not be ignored if it is yet to come.
+        cache?.drop(ref.name)
+        bus.doubt()
+      }
+      throw error
+    } finally {
+      if (expiry?.moving === target) expiry.moving = undefined
+    }
+  }
+}

@@ -1,0 +1,52 @@
+import type { Clock } from '../../src/base/clock.js'
+
+/** The sorted sets of a simulated Redis, and what the scripts of the indexes do to them. */
+export class SimulatedIndexes {
+  readonly #sets = new Map<string, Map<string, number>>()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  entries(key: string): [member: string, score: string][] {
+    return [...(this.#sets.get(key) ?? [])].map(([member, score]) => [member, String(score)])
+  }
+
+  enter(keys: readonly string[], px: number, args: readonly string[]): unknown[] {
+    const [member = '', pending, grace = '0'] = args
+    const now = this.#clock.wall()
+    let from = 3
+    for (const [index, key] of keys.entries()) {
+      const set = this.#sets.get(key) ?? new Map<string, number>()
+      const [limit, count] = [args[from], Number(args[from + 1])]
+      let others = set.size - (set.has(member) ? 1 : 0)
+      for (let pair = 0; pair < count; pair++) {
+        const [known = '', score] = args.slice(from + 2 + 2 * pair, from + 4 + 2 * pair)
+        if (String(set.get(known)) === score) others--
+      }
+      if (limit && others >= Number(limit)) return [index, this.entries(key).flat()]
+      from += 2 + 2 * count
+    }
+    for (const key of keys) {
+      const set = this.#sets.get(key) ?? new Map<string, number>()
+      this.#sets.set(key, set)
+      const before = set.get(member) ?? Number.NEGATIVE_INFINITY
+      set.set(member, pending === '1' ? -now : Math.max(now + px, before + 1))
+      for (const [each, score] of set) if (score >= 0 && score <= now - Number(grace)) set.delete(each)
+    }
+    return []
+  }
+
+  prune(key: string, [grace = '0', ...pairs]: readonly string[]): null {
+    const set = this.#sets.get(key) ?? new Map<string, number>()
+    const now = this.#clock.wall()
+    for (let i = 0; i < pairs.length; i += 2) {
+      const [member = '', score = ''] = [pairs[i], pairs[i + 1]]
+      if (String(set.get(member)) !== score) continue
+      if (grace === '0' || Math.abs(Number(score)) + Number(grace) < now) set.delete(member)
+      else if (Number(score) >= 0) set.set(member, -now - 0.5)
+    }
+    return null
+  }
+}
