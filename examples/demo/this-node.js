@@ -1,9 +1,10 @@
 // @ts-check
 // What the nodes have in common. Nothing in here knows Express or Koa.
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { StoreError } from 'clustered-redis-store'
+import { serve as serveNode } from '../parts/serve.js'
 import { page } from './page.js'
+
+export { isForged } from '../parts/is-forged.js'
 
 const { env } = process
 
@@ -46,19 +47,6 @@ export function answer({ user, basket }, origin) {
 export function textOf(value) {
   const text = typeof value === 'string' ? value.trim() : ''
   return text !== '' && text.length <= 40 ? text : undefined
-}
-
-/**
- * Whether another site made the browser send this. `SameSite=Lax` on the cookie is not enough here: ports of one host
- * are one site. Browsers that do not say where a request comes from send its Origin; curl sends neither.
- *
- * @param {import('node:http').IncomingMessage} request
- */
-export function isForged({ method, headers }) {
-  if (method === 'GET' || method === 'HEAD') return false
-  const site = headers['sec-fetch-site']
-  if (site !== undefined) return site !== 'same-origin'
-  return headers.origin !== undefined && headers.origin !== `http://${headers.host}`
 }
 
 /**
@@ -115,47 +103,9 @@ export function failure(error) {
 }
 
 /**
- * Serves until it is told to end, by a signal or because whoever started it is gone: then no request is accepted any
- * more, those under way are finished, and the store after them.
- *
  * @param {import('node:http').RequestListener} listener
  * @param {Pick<import('clustered-redis-store').ClusteredRedisStore, 'ready' | 'shutdown'>} store
  */
-export async function serve(listener, store) {
-  const server = createServer(listener)
-  let stopping = false
-  const stop = async () => {
-    if (stopping) return
-    stopping = true
-    // Browsers keep connections open for their next request; it shall not come.
-    const sweep = setInterval(() => server.closeIdleConnections(), 20)
-    await new Promise(closed => server.close(closed))
-    clearInterval(sweep)
-    await store.shutdown()
-    // The channel to the process that started this one would keep it alive.
-    if (process.connected) process.disconnect()
-  }
-  for (const event of ['SIGINT', 'SIGTERM', 'disconnect']) process.on(event, () => void stop())
-  try {
-    await once(server.listen(port, '127.0.0.1'), 'listening')
-    await store.ready()
-    if (process.connected) process.send?.({ ready: true })
-  } catch (error) {
-    if (stopping) return
-    const failed = explain(/** @type {NodeJS.ErrnoException} */ (error))
-    if (process.connected) process.send?.({ failed })
-    else console.error(failed)
-    process.exitCode = 1
-    await stop()
-  }
-}
-
-/** @param {NodeJS.ErrnoException} error */
-function explain({ code, message }) {
-  if (code === 'EADDRINUSE') {
-    return `Port ${port}, which ${name} needs, is in use. Free it, or move the demo: PORT=4001 npm start`
-  }
-  if (code === 'EACCES')
-    return `${name} may not listen on port ${port}. Take higher ones: PORT=4001 npm start`
-  return `${name} does not start: ${message}`
+export function serve(listener, store) {
+  return serveNode(listener, store, { name, port, command: 'npm start' })
 }
