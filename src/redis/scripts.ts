@@ -18,22 +18,19 @@ export const loadScript = script(
 #!lua flags=no-writes
 local time = redis.call('TIME')
 local reply = { time[1] * 1000 + math.floor(time[2] / 1000) }
+local values = redis.call('MGET', unpack(KEYS))
 local first = 1
 for session = 1, #ARGV do
-  local value, left, foreign = false, -2, 0
+  local value, left = false, -2
   local tombstones = {}
   for i = first, first + ARGV[session] - 1, 2 do
     if left == -2 then
-      left = redis.call('PTTL', KEYS[i])
-      value = left ~= -2 and redis.pcall('GET', KEYS[i])
+      value, left = values[i], redis.call('PTTL', KEYS[i])
     end
-    tombstones[#tombstones + 1] = redis.call('GET', KEYS[i + 1]) or nil
+    tombstones[#tombstones + 1] = values[i + 1] or nil
   end
-  if type(value) == 'table' and value.err then
-    value = false
-    foreign = 1
-  end
-  reply[session + 1] = { value, left, table.concat(tombstones, ' '), foreign }
+  local foreign = left ~= -2 and not value
+  reply[session + 1] = { value, left, table.concat(tombstones, ' '), foreign and 1 or 0 }
   first = first + ARGV[session]
 end
 return reply`,
@@ -171,17 +168,21 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
 local failure, found = '', 0
-local before = {}
-for i = 1, #KEYS, 2 do before[i] = redis.call('GET', KEYS[i + 1]) end
-for i = 1, #KEYS, 2 do
-  if before[i] and string.sub(before[i], -#ARGV[3]) == ARGV[3] then
-    written = before[i]
+local sessions, tombstones, all = {}, {}, {}
+for i = 2, #KEYS, 2 do all[#all + 1] = KEYS[i] end
+for i, before in ipairs(redis.call('MGET', unpack(all))) do
+  if before and string.sub(before, -#ARGV[3]) == ARGV[3] then
+    written = before
     found = found + 1
   else
-    found = found + redis.call('DEL', KEYS[i])
-    local set = redis.pcall('SET', KEYS[i + 1], written, 'PX', ARGV[4])
-    if type(set) == 'table' and set.err then failure = set.err end
+    sessions[#sessions + 1] = KEYS[2 * i - 1]
+    tombstones[#tombstones + 1] = all[i]
   end
+end
+if #sessions > 0 then found = found + redis.call('DEL', unpack(sessions)) end
+for i = 1, #tombstones do
+  local set = redis.pcall('SET', tombstones[i], written, 'PX', ARGV[4])
+  if type(set) == 'table' and set.err then failure = set.err end
 end
 return { written, failure, found }`,
 )

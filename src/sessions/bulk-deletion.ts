@@ -37,6 +37,8 @@ export interface Batch {
   readonly scanned: number
   /** What is to be deleted. */
   readonly refs: SessionRef[]
+  /** Told of those that were. */
+  readonly deleted?: (refs: readonly SessionRef[]) => void
 }
 
 /** Deletes many sessions in batches, each with its message, and rejects unless all that matched are known to be gone. */
@@ -144,7 +146,7 @@ export class BulkDeletion {
     let told = this.#clock.monotonic()
     let failure: unknown
     try {
-      for await (const { scanned, refs } of this.#walks(batches, () => failure === undefined)) {
+      for await (const { scanned, refs, deleted } of this.#walks(batches, () => failure === undefined)) {
         if (signal?.aborted) {
           result.aborted = true
           break
@@ -152,7 +154,10 @@ export class BulkDeletion {
         result.scanned += scanned
         result.matched += refs.length
         const settled = await Promise.allSettled(
-          this.#chunks(refs).map(chunk => this.#destroy(chunk, ending, result)),
+          this.#chunks(refs).map(async chunk => {
+            await this.#destroy(chunk, ending, result)
+            deleted?.(chunk)
+          }),
         )
         failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
         const now = this.#clock.monotonic()
@@ -178,7 +183,7 @@ export class BulkDeletion {
   async *#walks(batches: () => AsyncGenerator<Batch>, isWell: () => boolean): AsyncGenerator<Batch> {
     yield* batches()
     if (!this.#names.moving || !isWell()) return
-    for await (const { refs } of batches()) yield { scanned: 0, refs }
+    for await (const batch of batches()) yield { ...batch, scanned: 0 }
   }
 
   async #destroy(refs: SessionRef[], ending: Ending, result: BulkResult): Promise<void> {

@@ -17,8 +17,9 @@ export interface Named {
    * written; 'gone' if the entry leads nowhere.
    */
   readonly state: 'there' | 'unclear' | 'announced' | 'gone'
-  /** What an app sees of it, if it is there and can be reached. */
-  readonly view: SessionView | undefined
+  readonly text: string
+  /** How long it is to live, in ms; infinite if it has no end. */
+  readonly left: number
   readonly error: Error | undefined
   /** When it was made, in ms since the epoch; zero if nobody knows. */
   readonly created: number
@@ -67,6 +68,21 @@ export class IndexLookup {
     }
   }
 
+  /** What an app sees of it, if it is there and can be reached. */
+  viewOf({ ref, state, text, left }: Named): SessionView | undefined {
+    const { names, serializer, clock } = this.#options
+    const id = state === 'there' && names.shown(ref)
+    return id ? viewOf(id, serializer.parse(text), left, clock.wall()) : undefined
+  }
+
+  /** When the sessions were destroyed that these entries name. */
+  forget({ key }: IndexedValue, named: readonly Named[]): void {
+    this.#options.entries.prune(
+      key,
+      named.map(({ entry }) => entry),
+    )
+  }
+
   async examine(at: IndexedValue, entries: readonly IndexEntry[]): Promise<Named[]> {
     const { reader, names } = this.#options
     const refs = entries.map(({ member }) => names.refOfMember(member))
@@ -79,8 +95,8 @@ export class IndexLookup {
   }
 
   #judge(at: IndexedValue, entry: IndexEntry, ref: SessionRef, stored: StoredSession | Error): Named {
-    const { indexes, entries, names, lifetimes, serializer, clock, writtenWithin, emit } = this.#options
-    const named = { entry, ref, view: undefined, error: undefined, created: 0 }
+    const { indexes, entries, lifetimes, serializer, writtenWithin, emit } = this.#options
+    const named = { entry, ref, text: '', left: 0, error: undefined, created: 0 }
     if (stored instanceof Error) return { ...named, state: 'unclear', error: stored }
     const { record, tombstone, seenAt, expiry } = stored
     const left = lifetimes.capped(expiry.ms, record?.created)
@@ -95,9 +111,7 @@ export class IndexLookup {
     const created = record.created ?? 0
     try {
       if (!indexes.has(serializer.parse(record.text), at)) return { ...named, state: 'gone' }
-      const id = names.shown(ref)
-      const view = id && viewOf(id, serializer.parse(record.text), left, clock.wall())
-      return { ...named, state: 'there', view: view || undefined, created }
+      return { ...named, state: 'there', text: record.text, left, created }
     } catch (error) {
       // A function of the app that fails on it says nothing of whose it is.
       return { ...named, state: 'unclear', error: error as Error, created }
@@ -107,19 +121,15 @@ export class IndexLookup {
   /** Nobody waits for it. */
   #tidy(at: IndexedValue, named: readonly Named[]): void {
     const { entries, names } = this.#options
-    for (const { entry, ref, state, view } of named) {
+    for (const { entry, ref, state, left } of named) {
       if (state !== 'there' || Number(entry.score) >= 0) continue
       // It was announced, or found gone, and is there after all.
-      const left = view?.expiresAt
-        ? view.expiresAt.getTime() - this.#options.clock.wall()
-        : Number.POSITIVE_INFINITY
       const entering = { member: names.memberOf(ref), places: [{ at, limit: undefined, discounted: [] }] }
       entries.enter(entering, entries.ahead(left)).catch(() => {})
     }
-    const gone = named.filter(({ state }) => state === 'gone')
-    entries.prune(
-      at.key,
-      gone.map(({ entry }) => entry),
+    this.forget(
+      at,
+      named.filter(({ state }) => state === 'gone'),
     )
   }
 }

@@ -1,7 +1,7 @@
 import { ClosedError, PartialError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import type { IndexedValue } from '../indexes/index-entries.js'
-import type { SessionNames } from '../redis/session-names.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { BulkDeletion, BulkOptions, BulkResult } from './bulk-deletion.js'
 import type { IndexLookup } from './index-lookup.js'
 import type { SessionView } from './session-view.js'
@@ -34,8 +34,9 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
     let unclear: Error | undefined
     try {
       for await (const batch of this.#lookup.walk(this.#at)) {
-        for (const { view, error } of batch) {
-          unclear ??= error
+        for (const named of batch) {
+          unclear ??= named.error
+          const view = this.#lookup.viewOf(named)
           if (!view) continue
           yield view as View
           visited++
@@ -69,10 +70,13 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
     return bulk.run(options, { event: 'revoked', reason: 'index' }, async function* () {
       for await (const batch of lookup.walk(at)) {
         // What this node cannot read the index still names, and nothing says that it is wrong.
-        yield {
-          scanned: batch.length,
-          refs: batch.map(({ ref }) => ref).filter(({ name }) => !isKept(name)),
-        }
+        const refs = batch.map(({ ref }) => ref).filter(({ name }) => !isKept(name))
+        const deleted = (refs: readonly SessionRef[]) =>
+          lookup.forget(
+            at,
+            batch.filter(({ ref }) => refs.includes(ref)),
+          )
+        yield { scanned: batch.length, refs, deleted }
       }
       if (!thorough) return
       let unclear: unknown
