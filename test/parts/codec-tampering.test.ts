@@ -12,6 +12,7 @@ const encrypted: [name: string, settings: CodecSettings][] = [
   ['encrypted', { keys: [K1] }],
   ['encrypted and deflated', { keys: [K1], compression: DEFLATE }],
   ['encrypted and brotlied', { keys: [K1], compression: BROTLI }],
+  ['encrypted, with the time of its creation', { keys: [K1], dated: true }],
   ['encrypted under a long id', { keys: [{ id: 'k'.repeat(64), secret: K1.secret }] }],
 ]
 const compressed: typeof encrypted = [

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RecordError, UnreadableError } from '../../src/base/errors.js'
 import { Stats } from '../../src/observe/stats.js'
-import { BINDING, type CodecSettings, codecOf, jsonOf, K1, K2, read, sealed } from './codecs.js'
+import { BINDING, type CodecSettings, CREATED, codecOf, jsonOf, K1, K2, read, sealed } from './codecs.js'
 
 const NO_THRESHOLD = {
   deflate: { threshold: 0, algorithm: 'deflate' },
@@ -29,6 +29,12 @@ const optionSets: [name: string, settings: CodecSettings][] = [
     'encryption that only reads, and brotli',
     { keys: [K1], write: false, acceptPlaintext: true, compression: NO_THRESHOLD.brotli },
   ],
+  ['creation times', { dated: true }],
+  ['creation times and brotli', { dated: true, compression: NO_THRESHOLD.brotli }],
+  [
+    'creation times, encryption and deflate from 1 KiB on',
+    { dated: true, keys: [K1], compression: FROM_1_KIB.deflate },
+  ],
 ]
 
 const KIB_32 = 32 * 1024
@@ -50,7 +56,9 @@ describe.each(optionSets)('a codec with %s', (_name, settings) => {
     await fc.assert(
       fc.asyncProperty(session, async ({ data, filler, noise }) => {
         const text = filler === 0 ? JSON.stringify(data) : JSON.stringify([jsonOf(filler, noise), data])
-        expect(await codec.open(await sealed(codec, text), BINDING)).toEqual({ text, outdated: undefined })
+        const created = settings.dated ? CREATED : undefined
+        const opened = { text, created, digest: '', outdated: false }
+        expect(await codec.open(await sealed(codec, text), BINDING)).toEqual(opened)
       }),
       { numRuns: 60 },
     )
@@ -120,7 +128,7 @@ describe('a record of version 1', () => {
     user: 'ada',
     cart: ['a1', 'b2', 'a1', 'b2', 'a1', 'b2', 'a1', 'b2', 'a1', 'b2'],
   })
-  const records: [name: string, base64: string][] = [
+  const records: [name: string, base64: string, created?: number][] = [
     [
       'plain',
       'eyJ1c2VyIjoiYWRhIiwiY2FydCI6WyJhMSIsImIyIiwiYTEiLCJiMiIsImExIiwiYjIiLCJhMSIsImIyIiwiYTEiLCJiMiJdfQ==',
@@ -143,14 +151,34 @@ describe('a record of version 1', () => {
       'encrypted under a passphrase',
       '/gEEBnBocmFzZa3lc/JXUkyPUHWzDB1cP+JgNrrEoe97Ta7L998S01RXF8Wqy9uLMhhW5mffBUNafQpERBviYj0UmpTN+DOo2Z/PMnI6tf4pXA1uGO++liV2YNCT3sscT0S9tz4Jx9KRwDTv7o9/',
     ],
+    [
+      'plain with the time of its creation',
+      '/gEIAaMYXFB7eyJ1c2VyIjoiYWRhIiwiY2FydCI6WyJhMSIsImIyIiwiYTEiLCJiMiIsImExIiwiYjIiLCJhMSIsImIyIiwiYTEiLCJiMiJdfQ==',
+      CREATED,
+    ],
+    [
+      'encrypted with the time of its creation',
+      '/gEMAaMYXFB7AmsxhGGwIEftI/5VdsLCigb/oQqu7QmNlpslVbGyBcwVhbzlD6VOKdjin19fOUd4wG90BfZlWkU8jcsYSAPisqv3jCgErzrMDkBTO+N2iBPvVSZJ3GthNmmAQzuXpi9qCMGC8oN8zxg=',
+      CREATED,
+    ],
+    [
+      'deflated with the time of its creation',
+      '/gEJAAAASQGjGFxQe6tWKi1OLVKyUkpMSVTSUUpOLCpRsopWSjRU0lFKMlLSIZIVWwsA',
+      CREATED,
+    ],
+    [
+      'encrypted and brotlied with the time of its creation',
+      '/gEOAAAASQGjGFxQewJrMRz+A7KHBdzuhL6r40UbPept2nO0n4JKv4WS0RplAM/eXc/ERh7S27MYyXEAqvzCXXtoI1Ie3ENdCHrvVNSHHkJVrYY6mg==',
+      CREATED,
+    ],
   ]
 
-  it.each(records)('(%s) opens', async (_name, base64) => {
+  it.each(records)('(%s) opens', async (_name, base64, created) => {
     const codec = codecOf({
       keys: [K2, K1, { id: 'phrase', secret: 'a passphrase of many words' }],
       acceptPlaintext: true,
     })
-    expect((await codec.open(Buffer.from(base64, 'base64'), BINDING)).text).toBe(TEXT)
+    expect(await codec.open(Buffer.from(base64, 'base64'), BINDING)).toMatchObject({ text: TEXT, created })
   })
 })
 
@@ -275,12 +303,86 @@ describe('a record in another form than this node writes', () => {
       { keys: [K2, K1] },
       true,
     ],
+    ['with the time of its creation, which it tells', { dated: true }, { dated: true }, false],
+    ['with the time of its creation, which it does not tell', {}, { dated: true }, true],
+    ['without the time of its creation, which it tells', { dated: true }, {}, false],
   ]
 
   it.each(forms)('is to be written anew: %s', async (_name, writer, reader, outdated) => {
     const record = await sealed(codecOf(writer), jsonOf(300))
     const opened = await codecOf(reader).open(record, BINDING)
-    expect(opened.outdated).toEqual(outdated ? expect.stringMatching(/^[0-9a-f]{40}$/) : undefined)
+    expect(opened.outdated).toBe(outdated)
+    // By which the script knows what it may replace.
+    expect(opened.digest).toBe(outdated ? hash('sha1', record, 'hex') : '')
+  })
+})
+
+describe('the time of its creation', () => {
+  const settings: [name: string, settings: CodecSettings][] = [
+    ['plain', {}],
+    ['compressed', { compression: NO_THRESHOLD.deflate }],
+    ['encrypted', { keys: [K1] }],
+    ['compressed and encrypted', { keys: [K1], compression: NO_THRESHOLD.brotli }],
+  ]
+
+  it.each(settings)('takes six bytes of a record (%s)', async (_name, setting) => {
+    const without = await sealed(codecOf({ keys: [K1], ...setting }), jsonOf(300))
+    const bytes = await sealed(codecOf({ keys: [K1], ...setting, dated: true }), jsonOf(300))
+    expect(bytes.length - without.length).toBe(6)
+    expect((bytes[2] as number) - (without[2] as number)).toBe(0b1000)
+  })
+
+  it.each(settings)('is read by nodes that do not write it (%s)', async (_name, setting) => {
+    const reader = codecOf({ keys: [K1], acceptPlaintext: true })
+    const record = await sealed(codecOf({ ...setting, dated: true }), jsonOf(300))
+    expect(await reader.open(record, BINDING)).toMatchObject({ text: jsonOf(300), created: CREATED })
+  })
+
+  it('is the only thing in front of the text where there is nothing else', async () => {
+    const record = await sealed(codecOf({ dated: true }), '{"user":"ada"}')
+    const expected = Buffer.from('fe010801a3185c507b7b2275736572223a22616461227d', 'hex')
+    expect(record.equals(expected)).toBe(true)
+  })
+
+  it.each([0, 1, 1_800_000_000_000, 2 ** 48 - 1])('may be %d, and loses its fraction', async created => {
+    for (const fraction of [0, 0.75]) {
+      const record = await sealed(codecOf({ dated: true }), '{}', BINDING, created + fraction)
+      expect(await codecOf().open(record, BINDING)).toMatchObject({ text: '{}', created })
+    }
+  })
+
+  it('cannot be changed in a record that is encrypted', async () => {
+    const codec = codecOf({ keys: [K1], dated: true })
+    const record = await sealed(codec, '{"user":"ada"}')
+    for (let at = 2; at < 9; at++) {
+      const younger = Buffer.from(record)
+      younger[at] = (younger[at] as number) ^ 1
+      await expect(codec.open(younger, BINDING)).rejects.toThrow()
+    }
+  })
+
+  it('is not made up where a record is cut off', async () => {
+    const record = await sealed(codecOf({ dated: true }), '{"user":"ada"}')
+    for (let length = 1; length < 9; length++) {
+      await expect(codecOf().open(record.subarray(0, length), BINDING)).rejects.toThrow(UnreadableError)
+    }
+  })
+})
+
+describe('what a record is known by', () => {
+  it('is the SHA-1 of what stands in Redis, as Redis itself makes it', async () => {
+    for (const settings of [{}, { dated: true }, { keys: [K1] }, { compression: NO_THRESHOLD.brotli }]) {
+      const codec = codecOf({ ...settings, digested: true })
+      const record = await sealed(codec, '{"ü":"ada"}')
+      const digest = hash('sha1', record, 'hex')
+      expect(codec.digestOf(record)).toBe(digest)
+      expect((await codec.open(record, BINDING)).digest).toBe(digest)
+    }
+    expect(codecOf({ digested: true }).digestOf('{"ü":1}')).toBe(hash('sha1', Buffer.from('{"ü":1}'), 'hex'))
+  })
+
+  it('is nothing where nobody asks', async () => {
+    expect(codecOf().digestOf('{}')).toBe('')
   })
 })
 
@@ -288,7 +390,8 @@ describe('a record of a version to come', () => {
   const bodies: [name: string, start: number[]][] = [
     ['a higher version', [0xfe, 2, 0b100]],
     ['the highest version', [0xfe, 255, 255]],
-    ['a flag that is not known', [0xfe, 1, 0b1000]],
+    ['a flag that is not known', [0xfe, 1, 0b10000]],
+    ['another flag that is not known', [0xfe, 1, 0b101100]],
     ['all flags', [0xfe, 1, 255]],
     // The one number for a compression that is free.
     ['a compression that is not known', [0xfe, 1, 0b011]],

@@ -11,11 +11,16 @@ export const K2: EncryptionKey = { id: 'k2', secret: Buffer.alloc(32, 2) }
 /** What the records of most tests are bound to. */
 export const BINDING = () => 'sess:sha256:of-one-session'
 
+/** When the sessions of most tests were made, where their records tell. */
+export const CREATED = 1_800_000_000_123
+
 export interface CodecSettings {
   compression?: { threshold: number; algorithm: CompressionAlgorithm }
   keys?: EncryptionKey[]
   write?: boolean
   acceptPlaintext?: boolean
+  dated?: boolean
+  digested?: boolean
   maxSessionBytes?: number
   stats?: Stats
 }
@@ -25,16 +30,21 @@ export function codecOf(settings: CodecSettings = {}): Codec {
   return new Codec({
     compression: compression && new Compression(compression),
     encryption: keys && { keys: new KeyRing(keys), write, acceptPlaintext },
-    dated: false,
-    digested: false,
+    dated: settings.dated ?? false,
+    digested: settings.digested ?? false,
     maxSessionBytes: settings.maxSessionBytes ?? 16 * MIB,
     stats: settings.stats ?? new Stats(),
   })
 }
 
 /** What would stand in Redis. */
-export async function sealed(codec: Codec, text: string, binding = BINDING): Promise<Buffer> {
-  const record = await codec.seal(text, binding)
+export async function sealed(
+  codec: Codec,
+  text: string,
+  binding = BINDING,
+  created = CREATED,
+): Promise<Buffer> {
+  const record = await codec.seal(text, binding, created)
   return typeof record === 'string' ? Buffer.from(record) : record
 }
 
