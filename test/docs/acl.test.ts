@@ -14,6 +14,8 @@ const OPTIONAL = ['+info', '+cluster|info']
 
 let rules: string[]
 let commands: string[]
+/** What indexes need on top of it. */
+let ofIndexes: string[]
 let users = 0
 
 /** The rules that the documentation asks for, without "ACL SETUSER sessions on >secret". */
@@ -22,6 +24,8 @@ beforeAll(async () => {
   const line = /<!-- acl -->\n```\nACL SETUSER sessions on >secret (.+)\n```/.exec(text)?.[1] ?? ''
   rules = line.split(' ')
   commands = rules.filter(rule => rule.startsWith('+'))
+  const more = /<!-- acl indexes -->\n```\nACL SETUSER sessions (.+)\n```/.exec(text)?.[1] ?? ''
+  ofIndexes = more.split(' ')
 })
 
 interface Trial {
@@ -78,6 +82,47 @@ async function attempt(
   return { failures, trusted, identified: channel?.serverIdentified }
 }
 
+/** Does all that a store does with indexes, as a user with these rights. */
+async function attemptIndexed(
+  admin: Redis,
+  server: RedisServer,
+  rights: string[],
+): Promise<{ failed: string[]; pruned: boolean }> {
+  const name = `user${++users}`
+  const prefix = `sess:${name}:`
+  await admin.acl('SETUSER', name, 'on', '>secret', ...rights)
+  const client = server.client({ username: name, password: 'secret', enableReadyCheck: false })
+  const store = new ClusteredRedisStore<{ userId: number }, 'userId'>({
+    redis: client,
+    prefix,
+    indexes: { userId: ({ userId }) => userId },
+    maxSessions: { by: 'userId', max: 1 },
+    absoluteTtl: 3_600_000,
+    conflicts: 'reject',
+  })
+  onTestFinished(() => store.shutdown())
+  await until(() => store.healthy())
+  const failed: string[] = []
+  const step = (what: string, done: Promise<unknown>) => done.catch(() => failed.push(what))
+
+  await step('login', store.set('one', { userId: 1 }))
+  await step('login over the limit', store.set('two', { userId: 1 }))
+  await step('touch', store.touch('two', { userId: 1 }))
+  await step('by', store.by('userId', 1).count())
+  await step('revoke', store.by('userId', 1).revoke())
+
+  await admin.zadd(`crs:index:1:userId:2:${prefix}`, Date.now() + 60_000, 'left-over')
+  await step('by', store.by('userId', 2).count())
+  const left = () => admin.zcard(`crs:index:1:userId:2:${prefix}`)
+  const pruned = await until(async () => (await left()) === 0, { timeout: 500 }).then(
+    () => true,
+    () => false,
+  )
+  await admin.set(`${prefix}endless`, '{"userId":3}')
+  await step('reindex', store.reindex())
+  return { failed: [...new Set(failed)], pruned }
+}
+
 describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
   let server: RedisServer
   let admin: Redis
@@ -118,6 +163,36 @@ describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
     expect(trials).toEqual(variants.map(() => ({ failures: [], trusted: true, identified: true })))
   })
 
+  it('suffice with those for indexes, and none of these is there for nothing', async () => {
+    const all = [...rules, ...ofIndexes]
+    expect(await attemptIndexed(admin, server, all)).toEqual({ failed: [], pruned: true })
+    const logins = ['login', 'login over the limit', 'reindex']
+    const by = ['by', 'revoke']
+    // As the table says of each.
+    const lost: Record<string, { failed: string[]; pruned: boolean }> = {
+      '+zadd': { failed: logins, pruned: true },
+      '+zscore': { failed: logins, pruned: false },
+      '+zremrangebyscore': { failed: logins, pruned: true },
+      '+zcard': { failed: ['login', 'login over the limit'], pruned: true },
+      '+zrange': { failed: ['login over the limit'], pruned: true },
+      '+zscan': { failed: by, pruned: false },
+      '+zrem': { failed: [], pruned: false },
+      '+persist': { failed: ['reindex'], pruned: true },
+    }
+    expect(Object.keys(lost).sort()).toEqual([...ofIndexes].sort())
+    const trials = await Promise.all(
+      ofIndexes.map(async right => [
+        right,
+        await attemptIndexed(
+          admin,
+          server,
+          all.filter(rule => rule !== right),
+        ),
+      ]),
+    )
+    expect(Object.fromEntries(trials)).toEqual(lost)
+  })
+
   it('suffice with one more for waitForReplicas', async () => {
     const waitForReplicas = { timeout: 50 }
     // There is no replica, so nothing can be confirmed. What is wanted is that it is waited for.
@@ -156,14 +231,23 @@ describe.skipIf(!realRedis())('on Redis Cluster', () => {
     const cluster = await startRedisCluster({ primaries: 3 })
     onTestFinished(() => cluster.stop())
     for (const node of cluster.nodes) {
-      await node.client().acl('SETUSER', 'sessions', 'on', '>secret', ...rules, '+cluster|slots')
+      await node
+        .client()
+        .acl('SETUSER', 'sessions', 'on', '>secret', ...rules, ...ofIndexes, '+cluster|slots')
     }
     const redis = cluster.client({ redisOptions: { username: 'sessions', password: 'secret' } })
-    const store = new ClusteredRedisStore<object>({ redis })
+    const store = new ClusteredRedisStore<{ id: string }, 'id'>({
+      redis,
+      indexes: { id: ({ id }) => id },
+      maxSessions: { by: 'id', max: 1 },
+    })
     onTestFinished(() => store.shutdown())
     await store.ready()
     for (const id of ['a', 'b', 'c', 'd']) await store.set(id, { id })
     expect(await store.size()).toBe(4)
+    expect(await store.by('id', 'b').count()).toBe(1)
+    await store.set('another', { id: 'b' })
+    expect(await store.by('id', 'b').revoke()).toMatchObject({ deleted: 1 })
     await store.destroy('a')
     await store.clear()
     expect(await store.size()).toBe(0)

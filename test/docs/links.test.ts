@@ -113,7 +113,9 @@ describe('the tables of the README', () => {
   function publicNames(member: ts.ClassElement | ts.TypeElement): string[] {
     const hidden =
       ts.canHaveModifiers(member) &&
-      ts.getModifiers(member)?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword)
+      ts
+        .getModifiers(member)
+        ?.some(({ kind }) => [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword].includes(kind))
     if (hidden || !member.name || ts.isPrivateIdentifier(member.name)) return []
     const name = member.name.getText()
     const { type } = member as { type?: ts.TypeNode }
@@ -151,11 +153,19 @@ describe('the tables of the README', () => {
   })
 
   it('have every method', async () => {
-    const methods = await membersOf('src/store.ts', 'ClusteredRedisStore')
+    const methods = [
+      ...(await membersOf('src/store.ts', 'ClusteredRedisStore')),
+      ...(await membersOf('src/queryable-store.ts', 'QueryableStore')),
+    ]
+    expect(methods).toContain('originOf')
     expect(methods).toContain('bulkDelete')
     expect(missing(methods)).toEqual([])
     const coordinator = await membersOf('src/bus/coordinator.ts', 'Coordinator')
     expect(missing(coordinator.filter(name => name !== 'localCache'))).toEqual([])
+    const indexed = await membersOf('src/sessions/indexed-sessions.ts', 'IndexedSessions')
+    expect(indexed).toContain('revoke')
+    // What for-await calls stands there as that.
+    expect(missing(indexed.filter(name => name !== '[Symbol.asyncIterator]'))).toEqual([])
   })
 
   it('have every event, every number and every state of health', async () => {
@@ -170,6 +180,24 @@ describe('the tables of the README', () => {
     for (const field of ['BulkResult', 'BulkProgress', 'BulkOptions']) {
       expect(missing(await membersOf('src/sessions/bulk-deletion.ts', field))).toEqual([])
     }
+    expect(missing(await membersOf('src/sessions/indexed-sessions.ts', 'RevokeOptions'))).toEqual([])
+    for (const field of ['ReindexResult', 'ReindexProgress', 'ReindexOptions']) {
+      expect(missing(await membersOf('src/sessions/reindexing.ts', field))).toEqual([])
+    }
+  })
+
+  it('have every reason of an event', async () => {
+    const events = await readFile(join(ROOT, 'src/base/store-events.ts'), 'utf8')
+    const errors = await readFile(join(ROOT, 'src/base/errors.ts'), 'utf8')
+    const lists = [...events.matchAll(/reason: ('\w+'(?: \| '\w+')*)/g)].map(([, list = '']) => list)
+    const refusals = /REFUSALS = \{(.*?)\}/s.exec(errors)?.[1] ?? ''
+    const reasons = [
+      ...lists.flatMap(list => list.split(' | ')),
+      ...[...refusals.matchAll(/^ {2}(\w+):/gm)].map(([, reason]) => `'${reason}'`),
+    ]
+    expect(reasons).toContain("'maxSessions'")
+    expect(reasons).toContain("'conflict'")
+    expect(missing(reasons)).toEqual([])
   })
 
   it('have every error in docs/errors.md', async () => {

@@ -19,9 +19,10 @@ const AMBIENT = `
 import type { Server } from 'node:http'
 import type { ClusteredRedisStore as Store } from 'clustered-redis-store'
 import type { Express } from 'express'
+import type { SessionData } from 'express-session'
 import type { Redis } from 'ioredis'
 declare global {
-  const store: Store
+  const store: Store<SessionData, 'userId'>
   const redis: Redis
   const app: Express
   const server: Server

@@ -6,7 +6,8 @@ import express from 'express'
 import { Redis } from 'ioredis'
 
 export const redis = new Redis(process.env.REDIS_URL ?? '')
-export const store = new ClusteredRedisStore({ redis })
+/** @type {ClusteredRedisStore<{ userId?: number }, 'userId'>} */
+export const store = new ClusteredRedisStore({ redis, indexes: { userId: ({ userId }) => userId } })
 export const app = express()
 export const server = createServer(app).listen(0)
 await store.ready()
