@@ -1,7 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { describe, expect, it } from 'vitest'
-import { ClusteredRedisStore, OptionError, type StoreOptions } from '../../src/index.js'
+import { ClusteredRedisStore, mergeTopLevel, OptionError, type StoreOptions } from '../../src/index.js'
 import { atEndOfFile } from '../support/at-end-of-file.js'
 
 /** What the constructor says to these options. */
@@ -28,6 +28,11 @@ function idle(options: object = {}): Redis {
 }
 
 const MILLISECONDS = /milliseconds from \d+ to \d+/
+const POLICIES = /^'last-write-wins', 'reject' or a function \(base, mine, theirs\) => session$/
+
+const user = () => 'ada'
+const byUser = { indexes: { userId: user, tenant: user } }
+const limitedTo = (limit: object) => ({ ...byUser, maxSessions: { by: 'userId', ...limit } })
 
 describe('an option that is out of range gives one sentence with its name, its value and what is allowed', () => {
   it.each<[option: string, options: unknown, value: string, allowed: string | RegExp]>([
@@ -84,6 +89,41 @@ describe('an option that is out of range gives one sentence with its name, its v
       '501',
       'at most half of cluster.maxStaleness (1000 ms)',
     ],
+    ['indexes', { indexes: 'userId' }, "'userId'", '{ name: session => value }'],
+    ['indexes', { indexes: null }, 'null', '{ name: session => value }'],
+    ['indexes', { indexes: ['userId'] }, 'a list', '{ name: session => value }'],
+    ['indexes', { indexes: user }, '=>', '{ name: session => value }'],
+    ['indexes', { indexes: { 'user id': user } }, "'user id'", 'names of up to 64 letters, digits'],
+    ['indexes', { indexes: { 'user:id': user } }, "'user:id'", 'names of up to 64 letters, digits'],
+    ['indexes', { indexes: { '': user } }, "''", 'names of up to 64 letters, digits'],
+    ['indexes', { indexes: { '1st': user } }, "'1st'", 'names of up to 64 letters, digits'],
+    ['indexes', { indexes: { ['x'.repeat(65)]: user } }, 'xxx', 'names of up to 64 letters, digits'],
+    ['indexes.userId', { indexes: { userId: 'user.id' } }, "'user.id'", 'a function of the session'],
+    ['indexes.userId', { indexes: { userId: null } }, 'null', 'a function of the session'],
+    ['indexes.tags', { indexes: { userId: user, tags: {} } }, 'an object', 'a function of the session'],
+    ['absoluteTtl', { absoluteTtl: 0 }, '0', MILLISECONDS],
+    ['absoluteTtl', { absoluteTtl: -5 }, '-5', MILLISECONDS],
+    ['absoluteTtl', { absoluteTtl: '8h' }, "'8h'", MILLISECONDS],
+    ['absoluteTtl', { absoluteTtl: Number.NaN }, 'NaN', MILLISECONDS],
+    ['absoluteTtl', { absoluteTtl: Number.POSITIVE_INFINITY }, 'Infinity', MILLISECONDS],
+    ['absoluteTtl', { absoluteTtl: null }, 'null', MILLISECONDS],
+    ['absoluteTtl', { absoluteTtl: false }, 'false', MILLISECONDS],
+    ['maxSessions', { ...byUser, maxSessions: 3 }, '3', 'false or { by, max, onLimit }'],
+    ['maxSessions', { ...byUser, maxSessions: true }, 'true', 'false or { by, max, onLimit }'],
+    ['maxSessions', { ...byUser, maxSessions: null }, 'null', 'false or { by, max, onLimit }'],
+    ['maxSessions.by', { ...byUser, maxSessions: { by: 'id', max: 3 } }, "'id'", "'userId' or 'tenant'"],
+    ['maxSessions.by', { ...byUser, maxSessions: { max: 3 } }, 'undefined', "'userId' or 'tenant'"],
+    ['maxSessions.max', limitedTo({ max: 0 }), '0', 'a whole number from 1 to 10000'],
+    ['maxSessions.max', limitedTo({ max: 10_001 }), '10001', 'a whole number from 1 to 10000'],
+    ['maxSessions.max', limitedTo({ max: 1.5 }), '1.5', 'a whole number from 1 to 10000'],
+    ['maxSessions.max', limitedTo({ max: '3' }), "'3'", 'a whole number from 1 to 10000'],
+    ['maxSessions.max', limitedTo({}), 'undefined', 'a whole number from 1 to 10000'],
+    ['maxSessions.onLimit', limitedTo({ max: 3, onLimit: 'evict' }), "'evict'", "'evict-oldest' or 'reject'"],
+    ['maxSessions.onLimit', limitedTo({ max: 3, onLimit: true }), 'true', "'evict-oldest' or 'reject'"],
+    ['conflicts', { conflicts: 'merge' }, "'merge'", POLICIES],
+    ['conflicts', { conflicts: true }, 'true', POLICIES],
+    ['conflicts', { conflicts: false }, 'false', POLICIES],
+    ['conflicts', { conflicts: {} }, 'an object', POLICIES],
   ])('%s: %j', (option, options, value, allowed) => {
     const message = complaint(options)
     expect(message).toMatch(new RegExp(`^${option.replace('.', '\\.')}: got `))
@@ -150,6 +190,13 @@ describe('an option that does not exist', () => {
     ['tombstoneTTL', 5, 'tombstoneTtl'],
     ['loger', {}, 'logger'],
     ['deadlin', 5, 'deadline'],
+    ['index', {}, 'indexes'],
+    ['Indexes', {}, 'indexes'],
+    ['absolute_ttl', 5, 'absoluteTtl'],
+    ['absoluteTTL', 5, 'absoluteTtl'],
+    ['maxSession', {}, 'maxSessions'],
+    ['max_sessions', {}, 'maxSessions'],
+    ['conflict', 'reject', 'conflicts'],
   ])('%s: is refused with the name it has here', (name, value, suggested) => {
     expect(complaint({ [name]: value })).toBe(`${name}: there is no such option; did you mean ${suggested}?`)
   })
@@ -171,6 +218,14 @@ describe('an option that does not exist', () => {
     [
       { cluster: { enabled: false } },
       'cluster.enabled: there is no such option; did you mean cluster: false or cache: false to switch it off?',
+    ],
+    [
+      { ...byUser, maxSessions: { by: 'userId', max: 1, on_limit: 'reject' } },
+      'maxSessions.on_limit: there is no such option; did you mean maxSessions.onLimit?',
+    ],
+    [
+      { ...byUser, maxSessions: { by: 'userId', perUser: 1 } },
+      'maxSessions.perUser: there is no such option; there are by, max, onLimit',
     ],
   ])('%j: is refused within its group', (options, message) => {
     expect(complaint(options)).toBe(message)
@@ -263,6 +318,14 @@ describe('a client that cannot be used', () => {
   })
 })
 
+describe('a limit', () => {
+  it.each([undefined, {}])('without an index to count by (%j) says so', indexes => {
+    expect(complaint({ indexes, maxSessions: { by: 'userId', max: 3 } })).toBe(
+      'maxSessions: it counts by an index, and the option indexes declares none',
+    )
+  })
+})
+
 describe('options that are right', () => {
   it('are taken at their limits', () => {
     expect(
@@ -275,14 +338,30 @@ describe('options that are right', () => {
         cluster: { nodeId: 'a', channel: 'c', maxStaleness: 20, probeEvery: 10 },
         deadline: 1,
         maxSessionBytes: 1,
+        indexes: { a: user, [`$_${'x'.repeat(62)}`]: user, 'a-b_1$': user },
+        absoluteTtl: 1,
+        maxSessions: { by: 'a', max: 1 },
+        conflicts: 'reject',
         logger: console,
       }),
     ).toBe('')
+    expect(complaint({ ...byUser, maxSessions: { by: 'tenant', max: 10_000, onLimit: 'reject' } })).toBe('')
+  })
+
+  it.each([
+    ['indexes', {}],
+    ['maxSessions', false],
+    ['conflicts', 'last-write-wins'],
+    ['conflicts', mergeTopLevel],
+  ])('switch off what they stand for, or on: %s', (name, value) => {
+    expect(complaint({ [name]: value })).toBe('')
   })
 
   it('may be undefined, each of them', () => {
     const names = ['prefix', 'ttl', 'touchEvery', 'tombstoneTtl', 'cache', 'cluster', 'deadline', 'logger']
-    expect(complaint(Object.fromEntries(names.map(name => [name, undefined])))).toBe('')
+    const users = ['indexes', 'absoluteTtl', 'maxSessions', 'conflicts']
+    expect(complaint(Object.fromEntries([...names, ...users].map(name => [name, undefined])))).toBe('')
+    expect(complaint(limitedTo({ max: 1, onLimit: undefined }))).toBe('')
   })
 
   it('are not changed', () => {
