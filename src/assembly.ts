@@ -65,7 +65,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const { isCluster } = port
   const lifetimes = new Lifetimes(touchEvery, absoluteTtl, clock)
   const indexes = new SessionIndexes({ ...config, maxSessions: maxSessions || undefined, keyspace })
-  const entries = new IndexEntries(port, tombstoneTtl)
+  const entries = new IndexEntries({ port, keyspace, clock, tombstoneTtl })
   const reader = new SessionReader({ port, names, codec, clock, stats })
   const repository = new SessionRepository({
     port,

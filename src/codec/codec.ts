@@ -22,8 +22,6 @@ export interface Opened {
   readonly text: string
   /** When the session was made, in ms since the epoch, if the record tells. */
   readonly created: number | undefined
-  /** By which the scripts know the record again; empty where nobody asks. */
-  readonly digest: string
   /** Whether this node writes it otherwise: under another key or none, or with the time at which it was made. */
   readonly outdated: boolean
 }
@@ -55,9 +53,9 @@ export class Codec {
     return this.#envelope(text, bytes, compressed, binding, created)
   }
 
-  /** What the scripts know a record by. */
-  digestOf(bytes: string | Buffer): string {
-    return this.#options.digested ? hash('sha1', bytes, 'hex') : ''
+  /** What the scripts know a record by; empty where nobody asks. */
+  digestOf(bytes: string | Buffer, outdated = false): string {
+    return this.#options.digested || outdated ? hash('sha1', bytes, 'hex') : ''
   }
 
   #envelope(
@@ -102,7 +100,6 @@ export class Codec {
     }
     const created = envelope?.created
     const outdated = envelope?.keyId !== this.#writingKey || (this.#options.dated && created === undefined)
-    const digest = outdated ? hash('sha1', bytes, 'hex') : this.digestOf(bytes)
-    return { text: payload.toString(), created, digest, outdated }
+    return { text: payload.toString(), created, outdated }
   }
 }

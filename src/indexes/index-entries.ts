@@ -1,6 +1,9 @@
+import { type Clock, momentOf } from '../base/clock.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import { enterScript, entriesScript, pruneScript } from '../redis/index-scripts.js'
+import type { Keyspace } from '../redis/keyspace.js'
 import type { Argument } from '../redis/redis-port.js'
+import type { SessionReply } from '../redis/session-reply.js'
 
 const ENTRIES_READ = 100
 /** On Redis Cluster entries stay for a while past the end of their sessions, so that a later end need not be told. */
@@ -41,17 +44,29 @@ export interface Full {
   readonly entries: IndexEntry[]
 }
 
+interface EntryBatch {
+  readonly entries: IndexEntry[]
+  /** What stands under each of them, where it is known. */
+  readonly replies: SessionReply[] | undefined
+}
+
 /**
  * The indexes in Redis. A session is in an index before it is written, so an index may name too many, never too few; and an
  * entry is removed only if it is still the one that was found to lead nowhere.
  */
 export class IndexEntries {
   readonly #port: GuardedPort
+  readonly #clock: Clock
+  /** What stands around a member in the keys of its session, where those are on the same server. */
+  readonly #around: Keyspace['around'] | undefined
   /** How long a session may take to be written after it was entered. */
   readonly #grace: number
 
-  constructor(port: GuardedPort, tombstoneTtl: number) {
+  constructor(parts: { port: GuardedPort; keyspace: Keyspace; clock: Clock; tombstoneTtl: number }) {
+    const { port, keyspace, clock, tombstoneTtl } = parts
     this.#port = port
+    this.#clock = clock
+    this.#around = port.isCluster ? undefined : keyspace.around
     // Elsewhere the script that writes the session enters it, too.
     this.#grace = port.isCluster ? tombstoneTtl : 0
   }
@@ -87,22 +102,35 @@ export class IndexEntries {
     return { place: places[Number(index)] as Place, entries: entriesOf(pairs) }
   }
 
-  /** All that an index names, in batches, each with Redis' time. */
-  async *walk(key: string): AsyncGenerator<{ now: number; entries: IndexEntry[] }> {
+  /** All that an index names, in batches. */
+  async *walk(key: string): AsyncGenerator<EntryBatch> {
+    const { session, tombstone } = this.#around ?? {}
+    const around = session === undefined || tombstone === undefined ? [] : [session, ...tombstone]
     let cursor = '0'
     do {
-      const reply = (await this.#port.run(entriesScript, [key], [cursor, ENTRIES_READ])) as unknown[]
-      const [now, next, pairs] = reply
+      const readAt = momentOf(this.#clock)
+      const reply = await this.#port.run(entriesScript, [key], [cursor, ENTRIES_READ, ...around])
+      const [now, next, members, scores, ...sessions] = reply as [
+        unknown,
+        unknown,
+        Buffer[],
+        Buffer,
+        ...unknown[],
+      ]
       cursor = String(next)
-      yield { now: Number(now), entries: entriesOf(pairs as Buffer[]) }
+      const scoresOf = String(scores).split(' ')
+      yield {
+        entries: members.map((member, index) => ({ member: String(member), score: scoresOf[index] ?? '' })),
+        replies: this.#around && repliesOf(sessions, { seenAt: Number(now), readAt }),
+      }
     } while (cursor !== '0')
   }
 
-  /** Removes what was found to lead nowhere. Nobody waits for it, nor needs it: such entries are found again. */
+  /** Removes what leads nowhere, when there is time. Nobody waits for it, nor needs it: such entries are found again. */
   prune(key: string, entries: readonly IndexEntry[]): void {
     if (entries.length === 0) return
     const pairs = entries.flatMap(({ member, score }) => [member, score])
-    this.#port.run(pruneScript, [key], [this.#grace, ...pairs]).catch(() => {})
+    setImmediate(() => this.#port.run(pruneScript, [key], [this.#grace, ...pairs]).catch(() => {}))
   }
 
   /** Since when a session is about to be written that is not there yet, by Redis' clock; undefined if it is not. */
@@ -123,6 +151,18 @@ export class IndexEntries {
       ]),
     ]
   }
+}
+
+function repliesOf(
+  [values = [], lefts, tombstones]: unknown[],
+  at: Pick<SessionReply, 'seenAt' | 'readAt'>,
+): SessionReply[] {
+  const [left, tombstone] = [String(lefts).split(' '), String(tombstones).split(' ')]
+  return (values as (Buffer | null)[]).map((value, index) => {
+    const foreign = value === null && left[index] !== '-2'
+    const known = tombstone[index] === '-' ? '' : tombstone[index]
+    return { ...at, session: [value, left[index], known, foreign ? 1 : 0] }
+  })
 }
 
 function entriesOf(pairs: readonly (string | Buffer)[]): IndexEntry[] {

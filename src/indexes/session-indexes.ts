@@ -46,12 +46,14 @@ export class SessionIndexes {
 
   /** Where a session belongs. It must be a copy: what the app's functions do to it is of no consequence then. */
   of(session: object): IndexedValue[] {
-    return [...this.#functions.keys()].flatMap(name => this.#valuesOf(name, session))
+    return [...this.#functions.keys()].flatMap(name =>
+      [...new Set(this.#valuesOf(name, session))].map(value => this.#at(name, value)),
+    )
   }
 
   /** Whether a session has this value. */
-  has(session: object, { name, key }: IndexedValue): boolean {
-    return this.#valuesOf(name, session).some(each => each.key === key)
+  has(session: object, { name, value }: IndexedValue): boolean {
+    return this.#valuesOf(name, session).includes(value)
   }
 
   /**
@@ -77,7 +79,7 @@ export class SessionIndexes {
     return { member, places }
   }
 
-  #valuesOf(name: string, session: object): IndexedValue[] {
+  #valuesOf(name: string, session: object): string[] {
     const index = this.#functions.get(name) as IndexFunction
     let answer: unknown
     try {
@@ -85,8 +87,8 @@ export class SessionIndexes {
     } catch (cause) {
       throw new SessionError(`indexes.${name}: the function threw`, cause)
     }
-    const texts = (Array.isArray(answer) ? answer : [answer]).map(value => textOf(`indexes.${name}`, value))
-    return [...new Set(texts)].flatMap(text => (text === undefined ? [] : this.#at(name, text)))
+    const values: unknown[] = Array.isArray(answer) ? answer : [answer]
+    return values.map(value => textOf(`indexes.${name}`, value)).filter(text => text !== undefined)
   }
 
   #at(name: string, value: string): IndexedValue {

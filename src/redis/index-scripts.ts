@@ -61,8 +61,13 @@ return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 
 
 /**
  * KEYS    one index
- * ARGV    a cursor, how many entries to look at
- * Output  { Redis' time in ms, the next cursor, member and score of each entry }
+ * ARGV    a cursor, how many entries to look at; where all keys are on one server, what stands around a member in the key of
+ *         its session and in that of its tombstone
+ * Output  { Redis' time in ms, the next cursor, the members, their scores; and where sessions were asked for their values
+ *         or false, PTTLs, tombstones or '-' }
+ *
+ * Numbers and tombstones come as one text each, with spaces between: the fewer parts an answer has, the sooner a client has
+ * read it. The keys of sessions cannot be declared: which they are stands in the index. So this is for one server only.
  */
 export const entriesScript = script(
   'entries',
@@ -70,7 +75,25 @@ export const entriesScript = script(
 #!lua flags=no-writes
 local time = redis.call('TIME')
 local step = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-return { time[1] * 1000 + math.floor(time[2] / 1000), step[1], step[2] }`,
+local members, scores = {}, {}
+for i = 1, #step[2], 2 do
+  members[#members + 1] = step[2][i]
+  scores[#scores + 1] = step[2][i + 1]
+end
+local reply = { time[1] * 1000 + math.floor(time[2] / 1000), step[1], members, table.concat(scores, ' ') }
+if not ARGV[3] or #members == 0 then return reply end
+local sessions, tombstones, lefts = {}, {}, {}
+for i, member in ipairs(members) do
+  sessions[i] = ARGV[3] .. member
+  tombstones[i] = ARGV[4] .. member .. ARGV[5]
+  lefts[i] = redis.call('PTTL', sessions[i])
+end
+reply[5] = redis.call('MGET', unpack(sessions))
+reply[6] = table.concat(lefts, ' ')
+local found = redis.call('MGET', unpack(tombstones))
+for i = 1, #members do found[i] = found[i] or '-' end
+reply[7] = table.concat(found, ' ')
+return reply`,
   { readOnly: true },
 )
 

@@ -64,6 +64,12 @@ export class Keyspace {
     return `${OWN}index:1:${name}:${encodeURIComponent(value)}:${this.#prefix}`
   }
 
+  /** What stands around a name in the key of its session and of its tombstone, as they stand in Redis. */
+  get around(): { session: string; tombstone: [before: string, after: string] } {
+    const tombstone = `${this.#clientPrefix}${OWN}tombstone:{${this.start}`
+    return { session: this.start, tombstone: [tombstone, '}'] }
+  }
+
   /** What goes in front of a hashed id, so that its key lies in the slot of the plain one. */
   tagOf(id: string): string {
     return this.isCluster ? `{${this.#tags.exactly(calculateSlot(this.start + id))}}` : ''

@@ -104,7 +104,7 @@ export class SessionNames {
 
   /** Wherever it may stand. */
   placesOf({ name, id }: SessionRef): Places {
-    if (id === undefined || id === name) return this.#under(name)
+    if (this.hasOneName({ name, id }) || id === undefined) return this.#under(name)
     const [session, tombstone] = this.#under(name).keys as [string, string]
     const plain = this.#keyspace.session(id)
     // Nodes that know plain names only look for a plain tombstone; they do not run beside those that hash.
@@ -137,6 +137,11 @@ export class SessionNames {
   /** What an index calls it: what it stands under when it is written. */
   memberOf({ name, id }: SessionRef): string {
     return this.#hashing === 'adopt' && id !== undefined ? id : name
+  }
+
+  /** Whether it can stand under this name only. */
+  hasOneName({ name, id }: SessionRef): boolean {
+    return id === undefined || id === name
   }
 
   refOfMember(member: string): SessionRef {

@@ -4,6 +4,7 @@ import type { Serializer } from '../codec/serializer.js'
 import type { IndexEntries, IndexEntry, IndexedValue } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { SessionReply } from '../redis/session-reply.js'
 import type { Lifetimes } from './lifetimes.js'
 import type { SessionReader, StoredSession } from './session-reader.js'
 import { type SessionView, viewOf } from './session-view.js'
@@ -57,8 +58,8 @@ export class IndexLookup {
   /** All that is named, in batches; entries that lead nowhere are removed on the way. */
   async *walk(at: IndexedValue): AsyncGenerator<Named[]> {
     const seen = new Set<string>()
-    for await (const { entries } of this.#options.entries.walk(at.key)) {
-      const named = await this.examine(at, entries)
+    for await (const { entries, replies } of this.#options.entries.walk(at.key)) {
+      const named = await this.examine(at, entries, replies)
       // A session that has changed its name may be there under both.
       yield named.filter(({ ref, state }) => {
         if (state === 'gone' || state === 'announced' || seen.has(ref.name)) return false
@@ -83,15 +84,30 @@ export class IndexLookup {
     )
   }
 
-  async examine(at: IndexedValue, entries: readonly IndexEntry[]): Promise<Named[]> {
-    const { reader, names } = this.#options
+  /** `replies`: what stands under the members of the entries, if that is known. */
+  async examine(
+    at: IndexedValue,
+    entries: readonly IndexEntry[],
+    replies?: readonly SessionReply[],
+  ): Promise<Named[]> {
+    const { names } = this.#options
     const refs = entries.map(({ member }) => names.refOfMember(member))
-    const stored = await reader.loadMany(refs)
+    const stored = await this.#read(refs, replies)
     const named = entries.map((entry, index) =>
       this.#judge(at, entry, refs[index] as SessionRef, stored[index] as StoredSession | Error),
     )
     this.#tidy(at, named)
     return named
+  }
+
+  async #read(
+    refs: readonly SessionRef[],
+    replies: readonly SessionReply[] | undefined,
+  ): Promise<(StoredSession | Error)[]> {
+    const { reader, names } = this.#options
+    // What stands under one of two names is half of the answer.
+    if (!replies || !refs.every(ref => names.hasOneName(ref))) return reader.loadMany(refs)
+    return Promise.all(refs.map((ref, index) => reader.interpret(ref, replies[index] as SessionReply)))
   }
 
   #judge(at: IndexedValue, entry: IndexEntry, ref: SessionRef, stored: StoredSession | Error): Named {

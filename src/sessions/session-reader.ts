@@ -6,23 +6,20 @@ import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import { loadScript } from '../redis/scripts.js'
 import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
+import type { SessionReply } from '../redis/session-reply.js'
 
 /** What Redis said of one session. */
 export interface StoredSession {
   /** Absent if there is none. */
   record: Opened | undefined
+  /** By which the scripts know the record again; empty where nobody asks, as for many sessions at once. */
+  digest: string
   /** Why there is something that is no record of ours; undefined if that is not so. */
   unreadable: string | undefined
   tombstone: string
   seenAt: number
   expiry: Expiry
   readAt: Moment
-}
-
-interface LoadReply {
-  readonly session: unknown[]
-  readonly seenAt: number
-  readonly readAt: Moment
 }
 
 /** Reads sessions from Redis: one script, one round trip; two where a session is not found under its hashed id. */
@@ -58,9 +55,12 @@ export class SessionReader {
 
   async #load(ref: SessionRef, places: Places, until: number): Promise<StoredSession> {
     const [reply] = await this.#loadAll([places], until)
-    const stored = await this.#stored(ref, reply as LoadReply)
+    const { session } = reply as SessionReply
+    const stored = await this.interpret(ref, reply as SessionReply)
     if (stored instanceof Error) throw stored
-    return stored
+    const { record } = stored
+    if (!record) return stored
+    return { ...stored, digest: this.#codec.digestOf(session[0] as Buffer | string, record.outdated) }
   }
 
   /** Many at once. One that this node cannot read is an error in place of its session. */
@@ -71,10 +71,10 @@ export class SessionReader {
     const replies = this.#port.isCluster
       ? (await Promise.all(places.map(each => this.#loadAll([each], until)))).flat()
       : await this.#loadAll(places, until)
-    return Promise.all(replies.map((reply, index) => this.#stored(refs[index] as SessionRef, reply)))
+    return Promise.all(replies.map((reply, index) => this.interpret(refs[index] as SessionRef, reply)))
   }
 
-  async #loadAll(places: readonly Places[], until: number): Promise<LoadReply[]> {
+  async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {
     if (places.length === 0) return []
     const keys = places.flatMap(({ keys }) => keys)
     // Before sending: what Redis says of the remaining life counts from a moment that is no later than it was said.
@@ -90,11 +90,16 @@ export class SessionReader {
     return sessions.map(session => ({ session, seenAt: Number(seenAt), readAt }))
   }
 
-  async #stored(ref: SessionRef, { session, seenAt, readAt }: LoadReply): Promise<StoredSession | Error> {
-    const [value, left, tombstone, foreign] = session as [Buffer | string | null, ...unknown[]]
+  /** What Redis has said, as a session; an error if this node cannot read it. */
+  async interpret(
+    ref: SessionRef,
+    { session, seenAt, readAt }: SessionReply,
+  ): Promise<StoredSession | Error> {
+    const [value, left, tombstone, foreign] = session as readonly [Buffer | string | null, ...unknown[]]
     const pttl = Number(left)
     const stored = {
       record: undefined,
+      digest: '',
       unreadable: Number(foreign) === 1 ? 'the key holds something else than a string' : undefined,
       tombstone: String(tombstone),
       seenAt,

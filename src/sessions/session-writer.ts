@@ -215,11 +215,11 @@ export class SessionWriter {
   /** Somebody else has saved the session since it was read. */
   async #meet(attempt: Attempt, write: Write): Promise<void> {
     const { reader, text } = this.#options
-    const { record, unreadable } = await reader.load(write.ref, write.until)
+    const { record, digest, unreadable } = await reader.load(write.ref, write.until)
     if (unreadable !== undefined) throw new RefusedError('conflict')
     // Gone meanwhile: whether that is a reason to refuse the save, the script knows.
     if (!record) return
-    attempt.expected = record.digest
+    attempt.expected = digest
     const theirs = new Snapshot(record.text, text.serializer)
     const known = write.sighting.entry?.snapshot
     // It may only have been written anew under another key.

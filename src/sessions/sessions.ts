@@ -172,10 +172,10 @@ export class Sessions {
   }
 
   #readable(ref: SessionRef, stored: StoredSession): Read {
-    const { record, unreadable, expiry, readAt, seenAt, tombstone } = stored
+    const { record, digest, unreadable, expiry, readAt, seenAt, tombstone } = stored
     let reason = unreadable
     if (record) {
-      const { text, digest } = record
+      const { text } = record
       // One that does not tell counts from when it was first seen by somebody who asks.
       const created = record.created ?? seenAt
       const { lifetimes } = this.#options

@@ -29,11 +29,14 @@ export class SimulatedRedis {
   step: Step = () => Promise.resolve()
   refuseSubscribers = false
   readonly runId = 'simulated'
+  /** Whether its clients take it for a cluster, in which an index is not in the slot of its sessions. */
+  readonly isCluster: boolean
   readonly #clock: Clock
   #subscribers = new Set<Subscriber>()
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, { isCluster = false } = {}) {
     this.#clock = clock
+    this.isCluster = isCluster
     this.indexes = new SimulatedIndexes(clock)
   }
 
@@ -98,9 +101,9 @@ export class SimulatedRedis {
       keys.flatMap((key, index) => (index % 2 === 0 ? [[key, keys[index + 1] ?? '']] : []))
     switch (script.name) {
       case 'enter':
-        return this.indexes.enter(keys, Number(arg[0]), arg.slice(1))
+        return this.indexes.enter(keys, arg[0] ? Number(arg[0]) : Number.POSITIVE_INFINITY, arg.slice(1))
       case 'entries':
-        return [now, '0', this.indexes.entries(keys[0] as string).flat()]
+        return [now, '0', ...this.#named(keys[0] as string, arg)]
       case 'prune':
         return this.indexes.prune(keys[0] as string, arg)
       case 'probe':
@@ -180,6 +183,18 @@ export class SimulatedRedis {
     }
   }
 
+  /** What stands under the members of an index. */
+  #named(index: string, [, , session, before, after]: string[]): unknown[] {
+    const entries = this.indexes.entries(index)
+    const members = entries.map(([member]) => member)
+    const found = [members, entries.map(([, score]) => score).join(' ')]
+    if (session === undefined) return found
+    const keys = members.map(member => session + member)
+    const tombstones = members.map(member => this.get(`${before}${member}${after}`) ?? '-')
+    const values = keys.map(key => this.get(key) ?? null)
+    return [...found, values, keys.map(key => this.pttl(key)).join(' '), tombstones.join(' ')]
+  }
+
   #tombstones(pairs: string[][]): string {
     return pairs.flatMap(([, key = '']) => this.get(key) ?? []).join(' ')
   }
@@ -209,7 +224,7 @@ class Lane {
 export class SimulatedPort implements RedisPort {
   readonly clientPrefix = ''
   readonly database = 0
-  readonly isCluster = false
+  readonly isCluster: boolean
   readonly servers = 'simulated'
   readonly connected = true
   readonly trouble = undefined
@@ -222,6 +237,7 @@ export class SimulatedPort implements RedisPort {
   constructor(redis: SimulatedRedis, name: string) {
     this.#redis = redis
     this.#name = name
+    this.isCluster = redis.isCluster
     this.#requests = new Lane(label => redis.step(`${name} sends ${label}`))
     this.#replies = new Lane(label => redis.step(`${name} is answered ${label}`))
   }
