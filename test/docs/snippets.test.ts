@@ -7,6 +7,7 @@ import type { Redis } from 'ioredis'
 import request from 'supertest'
 import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { ClusteredRedisStore } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { ROOT, runTool } from '../support/run-command.js'
 import { until } from '../support/until.js'
@@ -162,7 +163,7 @@ it('every snippet type-checks', async () => {
 
 describe.skipIf(!realRedis())('the snippets run', () => {
   it.each([
-    ['Express', "from 'express'"],
+    ['Express', 'req.session.regenerate('],
     ['Fastify', "from 'fastify'"],
   ])('%s: login, who am I, logout', async (_framework, part) => {
     const { url } = await run(snippet(part))
@@ -232,13 +233,44 @@ describe.skipIf(!realRedis())('the snippets run', () => {
   })
 
   it('a user is logged out everywhere', async () => {
+    const store = new ClusteredRedisStore<{ userId: number }, 'userId'>({
+      redis: `${server.url}/${databases + 1}`,
+      indexes: { userId: ({ userId }) => userId },
+    })
+    onTestFinished(() => store.shutdown())
+    for (const [id, userId] of Object.entries({ a: 42, b: 42, c: 7 })) await store.set(id, { userId })
+    const { output } = await run(snippet('ofUser.revoke('))
+    expect(await sessionsIn()).toEqual(['sess:c'])
+    await until(() => /^2\n(1 42 .*\n){2}2 sessions ended, on every node by /.test(output()))
+  })
+
+  it('what a predicate picks is destroyed', async () => {
     const client = server.client({ db: databases + 1 })
-    for (const [id, userId] of Object.entries({ a: 42, b: 42, c: 7 })) {
+    for (const [id, userId] of Object.entries({ a: undefined, b: undefined, c: 7 })) {
       await client.set(`sess:${id}`, JSON.stringify({ userId }), 'PX', 60_000)
     }
     const { output } = await run(snippet('bulkDelete('))
     expect(await sessionsIn()).toEqual(['sess:c'])
     await until(() => output().includes('2 sessions ended'))
+  })
+
+  it('a request that loses to another is told, and only then', async () => {
+    const { url } = await run(snippet("conflicts: 'reject'"))
+    const browser = request.agent(url)
+    const { headers } = await browser.post('/basket/first').expect(200, '1 articles')
+    const cookie = String(headers['set-cookie']).split(';')[0] as string
+    const statuses: number[] = []
+    await until(async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, (_, nth) => request(url).post(`/basket/${nth}`).set('Cookie', cookie)),
+      )
+      statuses.push(...answers.map(({ status }) => status))
+      return statuses.includes(409)
+    })
+    expect(statuses.filter(status => status !== 200 && status !== 409)).toEqual([])
+    const [key = ''] = await sessionsIn()
+    const { basket } = JSON.parse(String(await server.client({ db: databases }).get(key)))
+    expect(basket).toHaveLength(1 + statuses.filter(status => status === 200).length)
   })
 
   it('the queries see what is there', async () => {
@@ -257,7 +289,8 @@ describe.skipIf(!realRedis())('the snippets run', () => {
   })
 
   it('and so do all the others', async () => {
-    const tried = /from '(express|koa|fastify)'|\/health|SIGTERM|bulkDelete\(|eachSession|store\.revoke\(/
+    const tried =
+      /from '(express|koa|fastify)'|\/health|SIGTERM|bulkDelete\(|eachSession|ofUser\.revoke\(|store\.revoke\(/
     const others = code().filter(block => block.marker.startsWith('run') && !tried.test(block.code))
     expect(others.length).toBeGreaterThan(3)
     await Promise.all(others.map(run))
