@@ -1,0 +1,238 @@
+import type { Redis } from 'ioredis'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type PartialError, RefusedError, type ReindexResult } from '../../src/index.js'
+import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { until } from '../support/until.js'
+import {
+  entriesOf,
+  type IndexedNode,
+  indexedNode,
+  indexes,
+  named,
+  type Visit,
+  visit,
+} from './indexed-node.js'
+import { rejection } from './open-store.js'
+
+const ADA = 'crs:index:1:user:ada:sess:'
+
+let server: RedisServer
+let admin: Redis
+let store: IndexedNode
+
+beforeAll(async () => {
+  server = await startRedis()
+  admin = server.client()
+})
+
+beforeEach(async () => {
+  await admin.flushall()
+  store = await indexedNode({ redis: server.url })
+})
+
+async function now(): Promise<number> {
+  const [seconds, microseconds] = await admin.time()
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000
+}
+
+/** By how much the entry of a session outlasts the session. */
+async function margin(id: string, value = 'ada'): Promise<number> {
+  const score = (await entriesOf(admin, value)).get(id)
+  if (score === undefined) throw new Error('there is no entry')
+  return score - (await now()) - (await admin.pttl(`sess:${id}`))
+}
+
+async function hold(node: IndexedNode, id: string): Promise<Visit> {
+  return until(async () => {
+    const found = await node.get(id)
+    return found && node.originOf(found) === 'memory' ? found : undefined
+  })
+}
+
+describe('an entry', () => {
+  it('ends when its session does, and its index not before', async () => {
+    await store.set('one', visit('ada', 60_000))
+    expect(Math.abs(await margin('one'))).toBeLessThan(50)
+    const [session, index] = [await admin.pttl('sess:one'), await admin.pttl(ADA)]
+    expect(index).toBeGreaterThan(session - 50)
+    expect(index).toBeLessThan(session + 50)
+    await store.set('two', visit('ada', 5_000))
+    expect(await admin.pttl(ADA)).toBeGreaterThan(session - 1_000)
+    await store.set('three', visit('ada', 600_000))
+    expect(await admin.pttl(ADA)).toBeGreaterThan(600_000)
+    expect((await entriesOf(admin, 'ada')).size).toBe(3)
+  })
+
+  it('is raised when its session is touched (guards: the index in the touch)', async () => {
+    await store.set('one', visit('ada', 60_000))
+    await store.touch('one', visit('ada', 600_000))
+    expect(await admin.pttl('sess:one')).toBeGreaterThan(590_000)
+    expect(Math.abs(await margin('one'))).toBeLessThan(50)
+    expect(await admin.pttl(ADA)).toBeGreaterThan(590_000)
+  })
+
+  it('is raised by a node that holds nothing of the session', async () => {
+    await store.set('one', { user: 'ada' })
+    const other = await indexedNode({ redis: server.url, cache: false })
+    await admin.pexpire('sess:one', 5_000)
+    await admin.zadd(ADA, (await now()) + 5_000, 'one')
+    await admin.pexpire(ADA, 5_000)
+    await other.touch('one', { user: 'ada' })
+    expect(await admin.pttl('sess:one')).toBeGreaterThan(86_000_000)
+    expect(Math.abs(await margin('one'))).toBeLessThan(50)
+    expect(await admin.pttl(ADA)).toBeGreaterThan(86_000_000)
+  })
+
+  it('is the right one that a touch raises, though the node has not heard of the change (guards: the SHA-1 in the touch)', async () => {
+    const deaf = await indexedNode({ redis: server.url, cluster: { channel: 'another' } })
+    await store.set('one', visit('ada', 60_000))
+    const outdated = await hold(deaf, 'one')
+    await store.set('one', { ...(await store.get('one')), user: 'bob' })
+    expect((await deaf.get('one'))?.user).toBe('ada')
+    Object.assign(outdated, visit('ada', 600_000))
+    await deaf.touch('one', { user: 'ada' })
+    expect(await admin.pttl('sess:one')).toBeGreaterThan(590_000)
+    expect(Math.abs(await margin('one', 'bob'))).toBeLessThan(50)
+    expect(await named(deaf, 'bob')).toEqual(['one'])
+    expect(await named(deaf, 'ada')).toEqual([])
+  })
+
+  it('may be left over: it is neither listed nor counted nor revoked, and goes when it is read', async () => {
+    await store.set('one', { user: 'ada' })
+    await store.set('two', { user: 'ada' })
+    await admin.del('sess:two')
+    await admin.zadd(ADA, (await now()) + 60_000, 'crashed')
+    expect(await named(store, 'ada')).toEqual(['one'])
+    await until(async () => (await entriesOf(admin, 'ada')).size === 1)
+    await admin.zadd(ADA, (await now()) + 60_000, 'crashed')
+    expect(await store.by('user', 'ada').count()).toBe(1)
+    await until(async () => (await entriesOf(admin, 'ada')).size === 1)
+    await admin.zadd(ADA, (await now()) + 60_000, 'crashed')
+    expect(await store.by('user', 'ada').revoke()).toMatchObject({ scanned: 1, matched: 1, deleted: 1 })
+    await until(async () => (await admin.exists(ADA)) === 0)
+  })
+
+  it('of a value that its session had before goes by itself, when the session would have ended', async () => {
+    await store.set('one', visit('ada', 40))
+    await store.set('one', { ...(await store.get('one')), ...visit('bob', 60_000) })
+    await store.set('two', visit('ada', 60_000))
+    expect((await entriesOf(admin, 'ada')).size).toBe(2)
+    await until(async () => {
+      await store.set('two', { ...(await store.get('two')), number: Math.random() })
+      return (await entriesOf(admin, 'ada')).size === 1
+    })
+    expect(await named(store, 'bob')).toEqual(['one'])
+  })
+
+  it('of a session that lives on under another value does not come back to the first', async () => {
+    await store.set('one', { user: 'ada' })
+    const seen = await store.get('one')
+    await store.set('one', { ...seen, user: 'bob' })
+    expect(await named(store, 'ada')).toEqual([])
+    await until(async () => (await admin.exists(ADA)) === 0)
+    await store.touch('one', { user: 'ada' })
+    await store.set('one', { ...(await store.get('one')), number: 1 })
+    expect(await admin.exists(ADA)).toBe(0)
+  })
+
+  it('is not made by a save that is refused', async () => {
+    await store.set('one', { user: 'ada' })
+    const seen = await store.get('one')
+    await store.destroy('one')
+    await admin.del(ADA)
+    await expect(store.set('one', { ...seen, user: 'ada' })).rejects.toThrow(RefusedError)
+    expect(await store.touch('one', { user: 'ada' })).toBeUndefined()
+    expect(await admin.exists(ADA)).toBe(0)
+  })
+})
+
+describe('a week of logins under short lives', () => {
+  it('leaves in Redis what lives, and nothing at all in the end (guards: entries and indexes that end)', async () => {
+    const life = 150
+    const users = 5
+    const [, setting] = (await admin.config('GET', 'notify-keyspace-events')) as string[]
+    if (realRedis()) expect(setting).toBe('')
+    let entries = 0
+    let most = 0
+    let logins = 0
+    const end = performance.now() + 2_000
+    while (performance.now() < end) {
+      const batch = Array.from({ length: 10 }, () => logins++)
+      await Promise.all(batch.map(each => store.set(`s${each}`, visit(`user-${each % users}`, life))))
+      if (logins % 100 > 0) continue
+      const keys = await admin.keys('crs:index:*')
+      expect(keys.length).toBeLessThanOrEqual(users)
+      const sessions = (await admin.keys('sess:*')).length
+      const sizes = await Promise.all(keys.map(key => admin.zcard(key)))
+      entries = sizes.reduce((sum, size) => sum + size, 0)
+      most = Math.max(most, sessions)
+      // An entry goes with the next login of its user after its end.
+      expect(entries).toBeLessThanOrEqual(Math.max(sessions, most) * 1.5 + 50)
+    }
+    expect(logins).toBeGreaterThan(4 * most)
+    await until(async () => (await admin.dbsize()) === 0)
+  })
+})
+
+describe('reindex', () => {
+  /** As connect-redis leaves them. */
+  async function fromBefore(count: number, user = 'ada'): Promise<string[]> {
+    const cookie = {
+      originalMaxAge: 60_000,
+      expires: new Date(Date.now() + 60_000),
+      httpOnly: true,
+      path: '/',
+    }
+    const ids = Array.from({ length: count }, (_, number) => `old-${user}-${number}`)
+    for (const id of ids) await admin.set(`sess:${id}`, JSON.stringify({ cookie, user }), 'EX', 60)
+    return ids.sort()
+  }
+
+  it('makes sessions from before the index known to it, each until its end', async () => {
+    const ids = await fromBefore(250)
+    await fromBefore(3, 'bob')
+    await admin.set('sess:nobody', '{}', 'PX', 60_000)
+    expect(await named(store, 'ada')).toEqual([])
+    const steps: object[] = []
+    const result = await store.reindex({ onProgress: step => steps.push(step) })
+    expect(result).toMatchObject({ scanned: 254, indexed: 253, aborted: false })
+    expect(steps.at(-1)).toMatchObject({ scanned: 254, indexed: 253 })
+    expect(await named(store, 'ada')).toEqual(ids)
+    expect(await named(store, 'bob')).toHaveLength(3)
+    // It cannot know better how long they stand than by the clock of this node.
+    expect(await margin(ids[0] as string)).toBeGreaterThan(-100)
+    expect(await admin.pttl(ADA)).toBeGreaterThan(59_000)
+    expect(await admin.pttl(ADA)).toBeLessThan(70_000)
+    expect(await store.reindex()).toMatchObject({ scanned: 254, indexed: 253 })
+    expect(await store.by('user', 'ada').revoke()).toMatchObject({ deleted: 250 })
+  })
+
+  it('knows sessions that Redis sets no end', async () => {
+    await fromBefore(2)
+    await admin.persist('sess:old-ada-0')
+    expect(await store.reindex()).toMatchObject({ indexed: 2 })
+    expect((await entriesOf(admin, 'ada')).get('old-ada-0')).toBe(Number.POSITIVE_INFINITY)
+    expect(await admin.pttl(ADA)).toBe(-1)
+    const views = await store.by('user', 'ada').list()
+    expect(views.find(({ id }) => id === 'old-ada-0')?.expiresAt).toBeNull()
+    expect(await store.by('user', 'ada').revoke()).toMatchObject({ deleted: 2 })
+    await until(async () => (await admin.exists(ADA)) === 0)
+  })
+
+  it('stops when it is told to, and says on which session a function throws', async () => {
+    await fromBefore(5)
+    expect(await store.reindex({ signal: AbortSignal.abort() })).toMatchObject({ scanned: 0, aborted: true })
+    const failing = await indexedNode({
+      redis: server.url,
+      indexes: {
+        ...indexes,
+        user: () => {
+          throw new Error('not now')
+        },
+      },
+    })
+    const error = (await rejection(failing.reindex())) as PartialError<ReindexResult>
+    expect(error).toMatchObject({ code: 'ERR_PARTIAL', result: { indexed: 0 } })
+    expect(error.message).toContain('indexes.user: the function threw')
+  })
+})
