@@ -1,12 +1,18 @@
 // What docs/security.md and docs/operations.md say, and nothing else shows.
 
+import { randomBytes } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { ClusteredRedisStore, type IdHashing, type StoreError, type StoreOptions } from '../../src/index.js'
+import {
+  ClusteredRedisStore,
+  type IdHashing,
+  mergeTopLevel,
+  type StoreError,
+  type StoreOptions,
+} from '../../src/index.js'
 import { atEndOfFile } from '../support/at-end-of-file.js'
+import { startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
-
-const ID = 'x7Qf'
 
 async function open(server: RedisServer, options: StoreOptions<object, never, IdHashing> = {}) {
   const store = new ClusteredRedisStore<object, never, IdHashing>({ redis: server.url, ...options })
@@ -84,24 +90,116 @@ describe.skipIf(!realRedis())('what fails how', () => {
   })
 })
 
-it('a ttl function ends a session in use: an absolute timeout', async () => {
-  const [idle, absolute] = [300, 700]
-  const server = await startRedis()
-  const loggedInAt = Date.now()
-  const store = new ClusteredRedisStore<{ loggedInAt?: number }>({
-    redis: server.url,
-    ttl: session => Math.min(idle, (session.loggedInAt ?? Date.now()) + absolute - Date.now()),
+describe.skipIf(!realRedis())('what indexes, limits and conflicts cost', () => {
+  type Session = { userId: number; v?: number }
+  const OPTIONS: StoreOptions<Session, 'userId'> = {
+    indexes: { userId: ({ userId }) => userId },
+    conflicts: mergeTopLevel,
+    // No probe is counted.
+    cluster: { maxStaleness: 600_000, probeEvery: 300_000 },
+  }
+
+  async function site(isCluster: boolean, options: StoreOptions<Session, 'userId'> = {}) {
+    const cluster = isCluster ? await startRedisCluster({ primaries: 3 }) : undefined
+    const servers = cluster ? cluster.nodes : [await startRedis()]
+    onTestFinished(async () => {
+      await Promise.all(cluster ? [cluster.stop()] : servers.map(server => server.stop()))
+    })
+    const opened = async () => {
+      const redis = cluster ? cluster.client() : (servers[0] as RedisServer).url
+      const store = new ClusteredRedisStore<Session, 'userId'>({ redis, ...OPTIONS, ...options })
+      onTestFinished(() => store.shutdown())
+      await store.ready()
+      return store
+    }
+    /** How many scripts were sent. */
+    const scripts = async () => {
+      const texts = await Promise.all(servers.map(server => server.client().info('commandstats')))
+      const calls = texts.map(text => /cmdstat_evalsha:calls=(\d+)/.exec(text)?.[1] ?? 0)
+      return calls.reduce<number>((sum, count) => sum + Number(count), 0)
+    }
+    const cost = async (work: () => Promise<unknown>) => {
+      const before = await scripts()
+      await work()
+      return (await scripts()) - before
+    }
+    return { store: await opened(), other: await opened(), cost, scripts }
+  }
+
+  it.each([
+    ['one Redis', false, [1, 1, 1, 1, 3, 1, 3]],
+    ['Redis Cluster', true, [1, 2, 1, 1, 5, 21, 61]],
+  ])('by the table in docs/operations.md: %s', async (_kind, isCluster, expected) => {
+    const { store, other, cost, scripts } = await site(isCluster)
+    const login = (userId: number, id: string) => store.set(id, { userId })
+    // Every script is known to every server from here on.
+    for (let nth = 0; nth < 40; nth++) await login(1, `warm-${nth}`)
+    await other.by('userId', 1).revoke()
+    for (let nth = 0; nth < 20; nth++) await login(2, `two-${nth}`)
+
+    const plain = await cost(() => store.destroy('nobody'))
+    const gets = await cost(() => login(3, 'three'))
+    const session = (await store.get('three')) as Session
+    const stands = await cost(() => store.set('three', Object.assign(session, { v: 1 })))
+    const alone = await cost(() => store.set('three', Object.assign(session, { v: 2 })))
+    const theirs = (await other.get('three')) as Session
+    await other.set('three', Object.assign(theirs, { v: 3 }))
+    const met = await cost(() => store.set('three', Object.assign(session, { mine: 4 })))
+    expect(await other.get('three')).toEqual({ userId: 3, v: 3, mine: 4 })
+    const list = await cost(() => store.by('userId', 2).list())
+    const before = await scripts()
+    await store.by('userId', 2).revoke()
+    await until(async () => (await scripts()) - before >= (expected.at(-1) ?? 0))
+    const revoke = (await scripts()) - before
+    expect([plain, gets, stands, alone, met, list, revoke]).toEqual(expected)
   })
-  atEndOfFile(() => store.shutdown())
-  await store.ready()
-  await store.set(ID, { loggedInAt })
-  await until(async () => {
-    const session = await store.get(ID)
-    if (session) await store.touch(ID, session)
-    return session === undefined
+
+  it('the third login where two are allowed', async () => {
+    const { store, cost } = await site(false, { maxSessions: { by: 'userId', max: 2 } })
+    const login = (id: string, userId: number) => store.set(id, { userId }, undefined, { ctx: {} })
+    for (const id of ['warm-1', 'warm-2', 'warm-3']) await login(id, 1)
+    for (const id of ['a', 'b']) await login(id, 2)
+    expect(await cost(() => login('c', 2))).toBe(4)
+    expect(await store.by('userId', 2).count()).toBe(2)
   })
-  const lived = Date.now() - loggedInAt
-  expect(lived).toBeGreaterThan(idle + idle / 10)
-  // A tenth of its life is the most by which a session ends late.
-  expect(lived).toBeLessThan(absolute + idle / 10 + 300)
+
+  it.each([
+    ['the only session of its user', 1, false, {}, [136, 170]],
+    ['one of 20', 20, false, {}, [48, 45]],
+    ['the only one, hashed', 1, true, {}, [1_005, 1_060]],
+    ['one of 20, hashed', 20, true, {}, [216, 226]],
+    ['the only one, hashed, compact', 1, true, { 'zset-max-listpack-value': 128 }, [168, 200]],
+  ])('the memory of an entry in an index: %s', async (_what, each, hashIds, config, expected) => {
+    const server = await startRedis({ config })
+    onTestFinished(() => server.stop())
+    const admin = server.client()
+    const store = new ClusteredRedisStore<Session, 'userId', IdHashing>({
+      redis: server.url,
+      cache: false,
+      deadline: 20_000,
+      hashIds,
+      indexes: { userId: ({ userId }) => userId },
+    })
+    onTestFinished(() => store.shutdown())
+    const count = 2_000
+    const saves = Array.from({ length: count }, (_, nth) =>
+      store.set(randomBytes(24).toString('base64url'), { userId: Math.floor(nth / each) }),
+    )
+    await Promise.all(saves)
+    const keys = await admin.keys('crs:index:*')
+    expect(keys).toHaveLength(count / each)
+    const usages = await Promise.all(keys.map(key => admin.memory('USAGE', key)))
+    const used = async () => Number(/used_memory:(\d+)/.exec(await admin.info('memory'))?.[1])
+    const before = await used()
+    await admin.del(...keys)
+    const measured = [
+      usages.reduce<number>((sum, bytes) => sum + Number(bytes), 0) / count,
+      (before - (await used())) / count,
+    ]
+    // Which bytes an allocator takes depends on the version of Redis.
+    for (const [index, bytes] of expected.entries()) {
+      expect(measured[index]).toBeGreaterThan(bytes * 0.7)
+      expect(measured[index]).toBeLessThan(bytes * 1.3)
+    }
+  })
 })

@@ -51,6 +51,18 @@ const sites: Record<string, () => Promise<RedisServer>> = {
   '': () => startSite(),
   'hashed ids': () => startSite({ hashIds: true }),
   encrypted: () => startSite({ encryption: { keys: [KEY] } }),
+  indexed: async () => {
+    const server = await startSite()
+    const store = new ClusteredRedisStore<{ userId: number }, 'userId'>({
+      redis: server.url,
+      indexes: { userId: ({ userId }) => userId },
+      maxSessions: { by: 'userId', max: 3 },
+      ttl: 86_400_000,
+    })
+    atEndOfFile(() => store.shutdown())
+    await store.set(ID, { userId: 42 })
+    return server
+  },
   'a user without the channel': async () => {
     const server = await startSite()
     await server.client().acl('SETUSER', 'sessions', 'on', '>secret', '~sess:*', '+get', '+publish')
@@ -127,12 +139,18 @@ describe.skipIf(!realRedis())('the scripts', () => {
       ['plain id, key old', { encryption: { keys: [{ ...KEY, id: 'old' }] } }],
       ['hashed id, not encrypted', { hashIds: true }],
       ['hashed id, key 2026-11, compressed', { hashIds: true, encryption, compression }],
+      ['hashed id, key 2026-11', { hashIds: true, encryption, absoluteTtl: 60_000 }],
+      [
+        'hashed id, key old, compressed',
+        { hashIds: true, encryption: { keys: [{ ...KEY, id: 'old' }] }, compression, absoluteTtl: 60_000 },
+      ],
+      ['hashed id, not encrypted', { hashIds: true, absoluteTtl: 60_000 }],
     ]
     const expected: Record<string, number> = {}
     for (const [index, [kind, options]] of kinds.entries()) {
       const store = await open(server, { cache: false, ...options })
-      expected[kind] = index + 1
-      for (let nth = 0; nth <= index; nth++) await store.set(`${kind}-${nth}`, { text: 'again '.repeat(50) })
+      expected[kind] = (expected[kind] ?? 0) + index + 1
+      for (let nth = 0; nth <= index; nth++) await store.set(`${index}-${nth}`, { text: 'again '.repeat(50) })
     }
     const output = await runScript('getrangeBuffer', server.url)
     const counted = [...output.matchAll(/'(.+)': (\d+)/g)].map(([, kind, count]) => [kind, Number(count)])
