@@ -221,9 +221,9 @@ export class SessionWriter {
     if (!record) return
     attempt.expected = digest
     const theirs = new Snapshot(record.text, text.serializer)
-    const known = write.sighting.entry?.snapshot
-    // It may only have been written anew under another key.
-    if (known && this.#options.conflicts?.areSame(known, theirs)) return
+    // It may only have been written anew under another key, or be this very save, sent again after a lost connection.
+    const known = [write.sighting.entry?.snapshot, attempt.snapshot]
+    if (known.some(each => each && this.#options.conflicts?.areSame(each, theirs))) return
     this.#merge(attempt, write, theirs)
   }
 
