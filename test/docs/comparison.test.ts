@@ -6,7 +6,7 @@ import session, { type Store } from 'express-session'
 import { createClient } from 'redis'
 import request from 'supertest'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { ClusteredRedisStore } from '../../src/index.js'
+import { ClusteredRedisStore, mergeTopLevel } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
@@ -116,6 +116,80 @@ describe('a logout while another request of the session is under way', () => {
     onTestFinished(() => store.shutdown())
     await store.ready()
     expect(await logOutInBetween(store)).toBe(401)
+  })
+})
+
+describe('two requests that change one session at once', () => {
+  /** How many of the two changes are there in the end. */
+  async function changeAtOnce(store: Store): Promise<number> {
+    let loaded = 0
+    let go = () => {}
+    const both = new Promise<void>(resolve => (go = resolve))
+    const app = express()
+    app.use(session({ store, secret: 'a secret', resave: false, saveUninitialized: false }))
+    app.post('/login', (req, res) => {
+      Object.assign(req.session, { user: 'ada' })
+      res.end()
+    })
+    app.post('/change/:key', async (req, res) => {
+      if (++loaded === 2) go()
+      await both
+      Object.assign(req.session, { [req.params.key]: true })
+      res.end()
+    })
+    app.get('/changes', (req, res) => {
+      res.json(['one', 'two'].filter(key => key in req.session).length)
+    })
+    const { headers } = await request(app).post('/login').expect(200)
+    const cookie = String(headers['set-cookie']).split(';')[0] as string
+    const change = (key: string) => request(app).post(`/change/${key}`).set('Cookie', cookie).expect(200)
+    await Promise.all([change('one'), change('two')])
+    return (await request(app).get('/changes').set('Cookie', cookie)).body as number
+  }
+
+  it('MemoryStore: the last save wins', async () => {
+    expect(await changeAtOnce(new session.MemoryStore())).toBe(1)
+  })
+
+  it('connect-redis: the last save wins', async () => {
+    expect(await changeAtOnce(await connectRedis('at-once:'))).toBe(1)
+  })
+
+  it.skipIf(!realRedis())('connect-redis over a client-side cache: the last save wins', async () => {
+    expect(await changeAtOnce(await connectRedis('at-once-cached:', cached))).toBe(1)
+  })
+
+  it.each([
+    ['by default the last save wins', 1, undefined],
+    ['with mergeTopLevel none is lost', 2, mergeTopLevel],
+  ])('here: %s', async (_what, left, conflicts) => {
+    const store = new ClusteredRedisStore({ redis: server.url, prefix: `at-once-ours-${left}:`, conflicts })
+    onTestFinished(() => store.shutdown())
+    await store.ready()
+    expect(await changeAtOnce(store)).toBe(left)
+  })
+})
+
+describe('the sessions of a user', () => {
+  it('MemoryStore and connect-redis: nothing finds them but a look at all sessions', () => {
+    const contract = ['constructor', 'get', 'set', 'destroy', 'touch', 'all', 'ids', 'length', 'clear']
+    const others = (prototype: object) =>
+      Object.getOwnPropertyNames(prototype).filter(name => !contract.includes(name))
+    expect(others(session.MemoryStore.prototype)).toEqual([])
+    expect(others(RedisStore.prototype)).toEqual(['getTTL', 'getAllKeys', 'scanIterator'])
+  })
+
+  it('connect-redis: a ttl function ends a session that is in use', async () => {
+    const client = createClient({ url: server.url })
+    await client.connect()
+    onTestFinished(() => client.destroy())
+    let left = 100
+    const store = new RedisStore({ client, prefix: 'absolute:', ttl: () => left })
+    const session = { cookie: { originalMaxAge: null } } as never
+    await store.set('one', session)
+    left = -1
+    await store.touch('one', session)
+    expect(await store.get('one')).toBeNull()
   })
 })
 
