@@ -1,34 +1,15 @@
-import { access, constants } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { until } from '../support/until.js'
+import { launchChromium } from './launch-chromium.js'
 import { RunningDemo } from './running-demo.js'
-
-const ARGUMENTS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 let demo: RunningDemo
 let browser: Browser | undefined
 
 beforeAll(async () => {
-  const executablePath = await findChromium()
-  if (!executablePath) {
-    if (process.env.REQUIRE_BROWSER === '1')
-      throw new Error('REQUIRE_BROWSER is set, and there is no chromium.')
-    console.warn('There is no chromium, so the page of the demo is NOT tested.')
-    return
-  }
-  demo = await RunningDemo.start()
-  browser = await chromium.launch({ executablePath, args: ARGUMENTS })
+  browser = await launchChromium('the page of the demo')
+  if (browser) demo = await RunningDemo.start()
 })
 
 afterAll(async () => {
@@ -142,18 +123,4 @@ function whoIsWhere(page: Page): Promise<string[]> {
   return page.evaluate(
     `[...document.querySelectorAll('#nodes [data-title="You there"]')].map(cell => cell.firstChild.data)`,
   )
-}
-
-async function findChromium(): Promise<string | undefined> {
-  for (const folder of ['/usr/bin', ...(process.env.PATH ?? '').split(delimiter)].filter(Boolean)) {
-    const path = join(folder, 'chromium')
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      return path
-  }
-  return undefined
 }

@@ -11,7 +11,7 @@ import { until } from '../support/until.js'
 
 const READY = 'Ctrl-C stops everything.'
 
-/** The demo, started as `npm start` does after the build, on ports of its own. */
+/** The demo, or another example that starts nodes: as its npm script does after the build, on ports of its own. */
 export class RunningDemo {
   readonly port: number
   readonly #child: ChildProcess
@@ -19,10 +19,10 @@ export class RunningDemo {
   #stdout = ''
   #stderr = ''
 
-  private constructor(port: number, env: NodeJS.ProcessEnv) {
+  private constructor(port: number, env: NodeJS.ProcessEnv, program: string) {
     this.port = port
     const { REDIS_URL: _, ...inherited } = process.env
-    this.#child = spawn(process.execPath, [join(ROOT, 'examples/demo/start.js')], {
+    this.#child = spawn(process.execPath, [join(ROOT, program)], {
       cwd: inject('runDirectory'),
       env: { ...inherited, PORT: String(port), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -42,8 +42,8 @@ export class RunningDemo {
     })
   }
 
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<RunningDemo> {
-    const demo = RunningDemo.launch(await threeFreePorts(), env)
+  static async start(env: NodeJS.ProcessEnv = {}, program?: string): Promise<RunningDemo> {
+    const demo = RunningDemo.launch(await threeFreePorts(), env, program)
     await until(() => demo.output.includes(READY) || demo.ended, {
       timeout: 20_000,
       message: () => `the demo to start; it said:\n${demo.output}${demo.errors}`,
@@ -53,8 +53,8 @@ export class RunningDemo {
   }
 
   /** Without waiting for anything. */
-  static launch(port: number, env: NodeJS.ProcessEnv = {}): RunningDemo {
-    return new RunningDemo(port, env)
+  static launch(port: number, env: NodeJS.ProcessEnv = {}, program = 'examples/demo/start.js'): RunningDemo {
+    return new RunningDemo(port, env, program)
   }
 
   get pid(): number {
