@@ -19,6 +19,7 @@ import { BulkDeletion } from './sessions/bulk-deletion.js'
 import { Conflicts } from './sessions/conflicts.js'
 import { Enrolment } from './sessions/enrolment.js'
 import { IndexLookup } from './sessions/index-lookup.js'
+import { KeyWalk } from './sessions/key-walk.js'
 import { Lifetimes } from './sessions/lifetimes.js'
 import { PlainSessions } from './sessions/plain-sessions.js'
 import { Reindexing } from './sessions/reindexing.js'
@@ -76,6 +77,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     stats,
     tombstoneTtl,
   })
+  const walk = new KeyWalk({ port, keyspace, names })
   const query = new SessionQuery({
     port,
     keyspace,
@@ -159,7 +161,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     clock,
     servedFor: servedFor(config),
   })
-  const reindexing = new Reindexing({ query, indexes, entries, names, clock })
+  const reindexing = new Reindexing({ walk, reader, indexes, entries, names, serializer, clock })
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return {

@@ -131,6 +131,7 @@ export class GuardedPort implements RedisPort {
         owns: slot => primary.owns(slot),
         scan: (cursor, pattern, count) => guard('scan', () => primary.scan(cursor, pattern, count)),
         read: keys => guard('read', () => primary.read(keys), keys),
+        runId: () => guard('info', () => primary.runId()),
         evictionPolicy: () => guard('info', () => primary.evictionPolicy()),
         confirmer: until => this.#confirmer(primary, until),
         subscribe: (channels, listener) => this.#open(primary, channels, listener),

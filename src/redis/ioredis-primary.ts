@@ -82,6 +82,10 @@ export class IoredisPrimary implements RedisPrimary {
     })
   }
 
+  runId(): Promise<string> {
+    return runIdOf(this.#connection)
+  }
+
   async evictionPolicy(): Promise<string | undefined> {
     const memory = await this.#connection.info('memory')
     const limited = Number(/maxmemory:(\d+)/.exec(memory)?.[1] ?? 0) > 0

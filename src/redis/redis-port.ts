@@ -53,6 +53,8 @@ export interface RedisPrimary {
   read(keys: readonly string[]): Promise<{ value: Buffer | undefined; pttl: number }[]>
   /** Whether it owns this slot of a Redis Cluster. */
   owns(slot: number): boolean
+  /** What tells this run of the server from another; empty where an ACL or a proxy hides it. */
+  runId(): Promise<string>
   /** What it drops when its memory is full: `maxmemory_policy`; undefined if its memory has no limit. */
   evictionPolicy(): Promise<string | undefined>
   /** The connection on which to wait for its replicas; opened when first asked for. `until` as below. */

@@ -1,16 +1,22 @@
 import type { Clock } from '../base/clock.js'
-import { ClosedError, OptionError, PartialError } from '../base/errors.js'
-import type { IndexEntries } from '../indexes/index-entries.js'
+import { ClosedError, OptionError, PartialError, UnreadableError } from '../base/errors.js'
+import type { CheckedSerializer } from '../codec/serializer.js'
+import type { Entering, IndexEntries } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
-import type { SessionNames } from '../redis/session-names.js'
-import type { SessionQuery, Visited } from './session-query.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { KeyWalk, WalkPosition } from './key-walk.js'
+import type { SessionReader, StoredSession } from './session-reader.js'
 
+const SESSIONS_READ = 100
 const PROGRESS_EVERY = 100
 
 export interface ReindexProgress {
+  /** Sessions that were looked at, of this call. */
   scanned: number
-  /** Sessions that were entered into an index. */
+  /** Those of them that were entered into an index. */
   indexed: number
+  /** To go on from here by another call, in this process or another; undefined when all is done. */
+  next: WalkPosition | undefined
 }
 
 export interface ReindexResult extends ReindexProgress {
@@ -19,67 +25,96 @@ export interface ReindexResult extends ReindexProgress {
 }
 
 export interface ReindexOptions {
+  /** The `next` of a progress or a result: where an earlier call got to. @default the beginning */
+  from?: WalkPosition | undefined
   /** Ten times a second at most, and at the end. */
-  onProgress?: (progress: ReindexProgress) => void
+  onProgress?: ((progress: ReindexProgress) => void) | undefined
   /** Ends it between two batches. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
+}
+
+interface ReindexingParts {
+  walk: KeyWalk
+  reader: SessionReader
+  indexes: SessionIndexes
+  entries: IndexEntries
+  names: SessionNames
+  serializer: CheckedSerializer
+  clock: Clock
 }
 
 /** Enters the sessions into the indexes that were saved before there were any, or by nodes that have none. */
 export class Reindexing {
-  readonly #query: SessionQuery
-  readonly #indexes: SessionIndexes
-  readonly #entries: IndexEntries
-  readonly #names: SessionNames
-  readonly #clock: Clock
+  readonly #parts: ReindexingParts
 
-  constructor(parts: {
-    query: SessionQuery
-    indexes: SessionIndexes
-    entries: IndexEntries
-    names: SessionNames
-    clock: Clock
-  }) {
-    this.#query = parts.query
-    this.#indexes = parts.indexes
-    this.#entries = parts.entries
-    this.#names = parts.names
-    this.#clock = parts.clock
+  constructor(parts: ReindexingParts) {
+    this.#parts = parts
   }
 
-  async run({ onProgress, signal }: ReindexOptions): Promise<ReindexResult> {
-    if (!this.#indexes.any)
-      throw new OptionError('reindex: there is no index; the option indexes declares them')
-    const result: ReindexResult = { scanned: 0, indexed: 0, aborted: false }
-    let told = this.#clock.monotonic()
+  /** What is done is done: to be entered twice does no harm, so it can be broken off and gone on with at any time. */
+  async run({ from, onProgress, signal }: ReindexOptions): Promise<ReindexResult> {
+    const { indexes, walk, clock } = this.#parts
+    if (!indexes.any) throw new OptionError('reindex: there is no index; the option indexes declares them')
+    const result: ReindexResult = { scanned: 0, indexed: 0, next: from, aborted: false }
+    const progress = () => {
+      const { scanned, indexed, next } = result
+      onProgress?.({ scanned, indexed, next })
+    }
+    let told = clock.monotonic()
+    let unread: Error | undefined
     try {
-      for await (const batch of this.#query.views()) {
+      for await (const { keys, next } of walk.pages(from)) {
         if (signal?.aborted) {
           result.aborted = true
           break
         }
-        const entered = await Promise.all(batch.map(visited => this.#enter(visited)))
-        result.scanned += batch.length
-        result.indexed += entered.filter(Boolean).length
-        const now = this.#clock.monotonic()
+        const refs = keys.map(({ ref }) => ref)
+        for (let start = 0; start < refs.length; start += SESSIONS_READ) {
+          unread = (await this.#enter(refs.slice(start, start + SESSIONS_READ), result)) ?? unread
+        }
+        result.next = next
+        const now = clock.monotonic()
         if (now - told < PROGRESS_EVERY) continue
         told = now
-        onProgress?.({ scanned: result.scanned, indexed: result.indexed })
+        progress()
       }
-      onProgress?.({ scanned: result.scanned, indexed: result.indexed })
+      progress()
+      // One that cannot be read does not keep the others from being entered; but it is not passed over.
+      if (unread) throw unread
       return result
     } catch (cause) {
       if (cause instanceof ClosedError && result.scanned === 0) throw cause
+      if (cause instanceof OptionError) throw cause
       const message = `The indexes are not complete, ${result.scanned} sessions were scanned: ${(cause as Error).message}`
       throw new PartialError(message, result, { cause, outcomeUnknown: false })
     }
   }
 
-  async #enter({ ref, view }: Visited): Promise<boolean> {
-    const entering = this.#indexes.entering(this.#names.memberOf(ref), view.data, view.data)
-    if (!entering) return false
-    const left = view.expiresAt ? view.expiresAt.getTime() - this.#clock.wall() : Number.POSITIVE_INFINITY
-    await this.#entries.enter(entering, this.#entries.ahead(left))
-    return true
+  /** The answer is why one of them could not be read, if so. */
+  async #enter(refs: readonly SessionRef[], result: ReindexResult): Promise<Error | undefined> {
+    const stored = await this.#parts.reader.loadMany(refs)
+    const entered = await Promise.all(
+      stored.map((each, index) =>
+        each instanceof Error ? each : this.#enterOne(refs[index] as SessionRef, each),
+      ),
+    )
+    result.scanned += refs.length
+    result.indexed += entered.filter(each => each === true).length
+    return entered.find(each => each instanceof Error)
+  }
+
+  async #enterOne(ref: SessionRef, { record, expiry }: StoredSession): Promise<boolean | Error> {
+    const { indexes, entries, names, serializer } = this.#parts
+    if (!record) return false
+    let entering: Entering | undefined
+    try {
+      const session = serializer.parse(record.text)
+      entering = indexes.entering(names.memberOf(ref), session, session)
+    } catch (error) {
+      // What is no session counts as missing wherever it is met.
+      return error instanceof UnreadableError ? false : (error as Error)
+    }
+    if (entering) await entries.enter(entering, entries.ahead(expiry.ms))
+    return entering !== undefined
   }
 }

@@ -271,6 +271,7 @@ export class SimulatedPort implements RedisPort {
           const value = this.#redis.get(key)
           return { value: value === undefined ? undefined : Buffer.from(value), pttl: this.#redis.pttl(key) }
         }),
+      runId: async () => this.#redis.runId,
       evictionPolicy: async () => undefined,
       confirmer: () => Promise.reject(new Error('The simulation has no replicas')),
     }
