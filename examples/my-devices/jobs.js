@@ -63,7 +63,7 @@ async function run(job, user) {
       onProgress: progress => void update(progress),
     })
     await update({ state: 'done', scanned, matched, deleted, effectiveBy: effectiveBy.getTime() })
-    await write({ event: 'confirmed', reason: `${deleted} sessions of ${user.name} ended` })
+    await write({ event: 'confirmed', reason: `sessions of ${user.name} ended: ${deleted}` })
   } catch (error) {
     // Some may live. Only a revocation that has resolved is one.
     console.error(/** @type {Error} */ (error).message)

@@ -298,7 +298,7 @@ describe('the security desk', () => {
       const journal = await sam.get(2, '/admin')
       return (
         journal.text.includes('sam logs alice out everywhere node-1') &&
-        journal.text.includes('2 sessions of alice ended node-1') &&
+        journal.text.includes('sessions of alice ended: 2 node-1') &&
         /revoked [0-9a-f]{8} all of one user, or all but one node-1/.test(journal.text) &&
         /created [0-9a-f]{8} a login node-2/.test(journal.text)
       )
