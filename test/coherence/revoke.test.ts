@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { RefusedError } from '../../src/base/errors.js'
 import { IndexedSessions } from '../../src/sessions/indexed-sessions.js'
 import { sightingOfNew, unseen } from '../../src/sessions/sighting.js'
+import { Gate } from '../support/gate.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { SimulatedNode } from '../support/simulated-node.js'
 import { SimulatedRedis, settled } from '../support/simulated-redis.js'
@@ -320,4 +321,34 @@ describe('whatever order logins, saves, touches and revocations arrive in', () =
     // Or nothing was shown.
     for (const seen of Object.values(total)) expect(seen).toBeGreaterThan(RUNS / 20)
   }, 600_000)
+})
+
+it('effectiveBy counts from when the last of them was destroyed, not from when somebody asked (guards: effectiveBy)', async () => {
+  const clock = new ManualClock()
+  const redis = new SimulatedRedis(clock)
+  const options = { indexes: { user: ({ user }: Record) => user } as never }
+  const nodes = [
+    await SimulatedNode.start(redis, clock, 'a', options),
+    await SimulatedNode.start(redis, clock, 'b', options),
+  ]
+  const [near, deaf] = nodes as [SimulatedNode, SimulatedNode]
+  await near.save('s', { user: 'ada' })
+  const gate = new Gate(redis)
+  gate.hold(/^a sends destroy/)
+  const revoked = new IndexedSessions(near.parts.lookup.at('user', 'ada'), near.parts).revoke()
+  await settled()
+  // Two probes later the other node has just heard that it hears everything.
+  for (let half = 0; half < 3; half++) {
+    clock.advance(250)
+    await settled()
+  }
+  await deaf.read('s')
+  gate.hold(/^b hears/)
+  await gate.release(/^a sends destroy/)
+  const { effectiveBy, deleted } = await revoked
+  expect(deleted).toBe(1)
+  expect(effectiveBy.getTime()).toBe(clock.wall() + 2_000)
+  expect(deaf.peek('s')?.data).toEqual({ user: 'ada' })
+  clock.pause(effectiveBy.getTime() - clock.wall())
+  expect(deaf.peek('s')).toBeUndefined()
 })

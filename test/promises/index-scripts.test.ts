@@ -60,9 +60,9 @@ describe('enter', () => {
     expect(await score('a')).toBeGreaterThanOrEqual(before + 60_000)
     expect(await score('a')).toBeLessThanOrEqual((await now()) + 60_000)
     await enter('b', { px: 5_000 })
-    expect(await redis.pttl(INDEX)).toBeGreaterThan(59_000)
+    expect(await redis.pttl(INDEX)).toBeGreaterThan(50_000)
     await enter('b', { px: 100_000, grace: 50_000 })
-    expect(await redis.pttl(INDEX)).toBeGreaterThan(149_000)
+    expect(await redis.pttl(INDEX)).toBeGreaterThan(140_000)
     expect(await redis.pttl(INDEX)).toBeLessThanOrEqual(150_000)
   })
 
@@ -172,7 +172,7 @@ describe('entries', () => {
       '- - 1:2:3 -',
     ])
     expect(String(scores).split(' ')).toHaveLength(4)
-    expect(String(lefts)).toMatch(/^(59\d{3}|60000) -1 -2 -1$/)
+    expect(String(lefts)).toMatch(/^(5\d{4}|60000) -1 -2 -1$/)
     expect(await run(entriesScript, [OTHER], 0, 100, ...around)).toHaveLength(4)
   })
 })
@@ -203,8 +203,11 @@ describe('a session and its entry', () => {
     await save('one', { px: 300_000 })
     await redis.del(INDEX)
     await save('two', { px: 1_000, keepEnd: true })
-    const end = (await now()) + (await redis.pttl(SESSION))
-    expect(Math.abs((await score('s')) - end)).toBeLessThan(50)
+    const margin = `
+      local time = redis.call('TIME')
+      local now = time[1] * 1000 + math.floor(time[2] / 1000)
+      return redis.call('ZSCORE', KEYS[1], 's') - now - redis.call('PTTL', KEYS[2])`
+    expect(Math.abs(Number(await redis.eval(margin, 2, INDEX, SESSION)))).toBeLessThan(3)
   })
 
   it('are touched in one step, if the session is the one that is known (guards: the SHA-1 in the touch)', async () => {
@@ -216,7 +219,7 @@ describe('a session and its entry', () => {
     expect(await redis.pttl(SESSION)).toBeLessThanOrEqual(1_000)
     // sha1('one')
     expect(await touch('fe05bcdcdc4928012781a5f1a2a77cbb5398e106')).toBe(1)
-    expect(await score('s')).toBeGreaterThan((await now()) + 299_000)
+    expect(await score('s')).toBeGreaterThan((await now()) + 290_000)
     await redis.del(SESSION)
     await redis.del(INDEX)
     expect(await touch('')).toBe(0)

@@ -22,6 +22,13 @@ const deeds = []
 let made = 0
 let running = true
 
+/** However slow the machine is: enough to show something. */
+function enough() {
+  const revocations = deeds.filter(({ kind }) => kind === 'revoke').length
+  const changes = deeds.filter(({ kind }) => kind === 'change user').length
+  return made > 100 && revocations > 10 && changes > 10
+}
+
 /** @template T @param {readonly T[]} list @returns {T} */
 const any = list => /** @type {T} */ (list[Math.floor(Math.random() * list.length)])
 
@@ -63,11 +70,11 @@ async function read(sid) {
 }
 
 async function work() {
-  while (running) {
+  while (running || !enough()) {
     const user = any(USERS)
     const sids = (await store.by('user', user).list()).map(({ id }) => id)
     if (sids.length < 5) await logIn(user)
-    for (let turn = 0; turn < 10 && running; turn++) {
+    for (let turn = 0; turn < 10; turn++) {
       const sid = any(sids)
       const chance = Math.random()
       if (sid === undefined || chance < 0.15) await logIn(user)

@@ -14,7 +14,7 @@ import { until } from '../support/until.js'
 import { entriesOf, type IndexedNode, indexedNode, indexes, named, type Visit } from './indexed-node.js'
 import { rejection } from './open-store.js'
 
-const MAX_STALENESS = 600
+const MAX_STALENESS = 1_200
 
 let server: RedisServer
 let admin: Redis
