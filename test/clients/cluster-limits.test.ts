@@ -1,6 +1,7 @@
 import type { Cluster } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { mergeTopLevel } from '../../src/index.js'
+import type { GuardedPort } from '../../src/redis/guarded-port.js'
 import { rejection } from '../store/open-store.js'
 import {
   cookieOf,
@@ -98,24 +99,48 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
     expect(await alive()).toEqual(['two'])
   })
 
-  it('keeps a place for a login that was announced, for twice the deadline at most (guards: a crash between entry and session)', async () => {
-    const deadline = 300
-    const store = limited(1, 'reject', { deadline, retry: false })
-    const [seconds, micros] = await (admin.nodes('master')[0]?.time() ?? [0, 0])
-    const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
-    const announced = performance.now()
-    await admin.zadd(INDEX, -now, 'of-a-process-that-died')
-    const first = await store.set('one', { userId: 7 }).then(
-      () => undefined,
-      (error: unknown) => error,
-    )
-    // Unless this machine was so slow that the time is over already.
-    if (first === undefined) expect(performance.now() - announced).toBeGreaterThan(2 * deadline - 50)
-    else expect(first).toMatchObject(LIMIT)
-    await until(() => store.set('one', { userId: 7 }).then(() => true))
-    expect(performance.now() - announced).toBeGreaterThan(2 * deadline - 50)
+  it.each(['evict-oldest', 'reject'] as const)(
+    'keeps a place for a login that was announced, for twice the deadline at most, with %s (guards: a crash between entry and session)',
+    async onLimit => {
+      const deadline = 300
+      const store = limited(1, onLimit, { deadline, retry: false })
+      const [seconds, micros] = await (admin.nodes('master')[0]?.time() ?? [0, 0])
+      const now = Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000)
+      const announced = performance.now()
+      await admin.zadd(INDEX, -now, 'of-a-process-that-died')
+      const first = await store.set('one', { userId: 7 }).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      // Unless this machine was so slow that the time is over already.
+      if (first === undefined) expect(performance.now() - announced).toBeGreaterThan(2 * deadline - 50)
+      else expect(first).toMatchObject(LIMIT)
+      await until(() => store.set('one', { userId: 7 }).then(() => true))
+      expect(performance.now() - announced).toBeGreaterThan(2 * deadline - 50)
+      expect(await alive()).toEqual(['one'])
+      expect(await store.by('userId', 7).count()).toBe(1)
+    },
+  )
+
+  it('turns a login down while another is between its entry and its session (guards: announcements)', async () => {
+    const [first, second] = [limited(1, 'reject'), limited(1, 'reject')]
+    const { port } = (first as unknown as { parts: { port: GuardedPort } }).parts
+    const run = port.run.bind(port)
+    let write = () => {}
+    port.run = async (script, ...rest) => {
+      if (script.name === 'save') {
+        await new Promise<void>(resolve => {
+          write = resolve
+        })
+      }
+      return run(script, ...rest)
+    }
+    const saved = first.set('one', { userId: 7 })
+    await until(async () => (await admin.zcard(INDEX)) === 1)
+    expect(await rejection(second.set('two', { userId: 7 }))).toMatchObject(LIMIT)
+    write()
+    await saved
     expect(await alive()).toEqual(['one'])
-    expect(await store.by('userId', 7).count()).toBe(1)
   })
 
   it('never has more than may be, however many log in on several nodes at the same time, and refuses the others', async () => {

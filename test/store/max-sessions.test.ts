@@ -7,6 +7,7 @@ import Koa from 'koa'
 import koaSession from 'koa-session'
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../src/base/clock.js'
+import { enterScript } from '../../src/redis/index-scripts.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import { rejection } from './open-store.js'
@@ -223,14 +224,37 @@ describe('a session that is there', () => {
     }
   })
 
-  it('of which an entry is left over from before it had another value gets no pass', async () => {
+  it('of which an entry is left over gets no pass (guards: an entry is no session)', async () => {
     const store = open({ max: 1, onLimit: 'reject' })
-    await login(store, 'one')
-    await store.set('one', Object.assign(await loaded(store, 'one'), { userId: 8 }))
+    await login(store, 'one', { userId: 8 })
     await login(store, 'two')
+    await redis.zadd('crs:index:1:userId:7:sess:', '4e12', 'one')
     const back = Object.assign(await loaded(store, 'one'), { userId: 7 })
     expect(await rejection(store.set('one', back))).toMatchObject(LIMIT)
     expect(await loaded(store, 'one')).toMatchObject({ userId: 8 })
+  })
+})
+
+describe('an entry that was found to lead nowhere', () => {
+  it('counts again once it was made anew (guards: the score)', async () => {
+    const enter = (member: string, ...discounted: string[]) =>
+      redis.eval(
+        enterScript.lua,
+        1,
+        'an-index',
+        60_000,
+        member,
+        '',
+        0,
+        1,
+        discounted.length / 2,
+        ...discounted,
+      )
+    expect(await enter('one')).toBeNull()
+    const score = await redis.zscore('an-index', 'one')
+    expect(await enter('one')).toBeNull()
+    expect(await enter('two', 'one', String(score))).toMatchObject([0, ['one', expect.any(String)]])
+    expect(await enter('two', 'one', String(await redis.zscore('an-index', 'one')))).toBeNull()
   })
 })
 
