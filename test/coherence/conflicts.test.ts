@@ -360,7 +360,7 @@ describe('whatever order requests, replies and messages arrive in', () => {
           if (held !== undefined) expect(held).toEqual(expected)
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 
@@ -378,7 +378,7 @@ describe('whatever order requests, replies and messages arrive in', () => {
           expect(refusals.every(({ reason }) => reason === 'destroyed')).toBe(true)
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 })

@@ -305,7 +305,7 @@ describe('whatever order logins, saves, logouts and messages arrive in', () => {
           for (const node of nodes) for (const id of evicted) expect(node.peek(id)).toBeUndefined()
         },
       ),
-      { numRuns: 250 },
+      { numRuns: 120 },
     )
   })
 
@@ -327,7 +327,7 @@ describe('whatever order logins, saves, logouts and messages arrive in', () => {
             expect(left).toHaveLength(Math.min(max, logins + 1))
         },
       ),
-      { numRuns: 250 },
+      { numRuns: 120 },
     )
   })
 })
