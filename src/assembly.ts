@@ -66,7 +66,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const { isCluster } = port
   const lifetimes = new Lifetimes(touchEvery, absoluteTtl, clock)
   const indexes = new SessionIndexes({ ...config, maxSessions: maxSessions || undefined, keyspace })
-  const entries = new IndexEntries({ port, keyspace, clock, tombstoneTtl })
+  const entries = new IndexEntries({ port, keyspace, names, clock, tombstoneTtl })
   const reader = new SessionReader({ port, names, codec, clock, stats })
   const repository = new SessionRepository({
     port,
@@ -125,6 +125,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     lifetimes,
     serializer,
     clock,
+    stats,
     emit: tell,
     writtenWithin: 2 * deadline,
   })
@@ -141,7 +142,9 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     names,
     plain,
     conflicts: conflicts === 'last-write-wins' ? undefined : new Conflicts(conflicts, text),
-    limit: maxSessions ? new SessionLimit({ ...maxSessions, lookup, destroyer, isCluster }) : undefined,
+    limit: maxSessions
+      ? new SessionLimit({ ...maxSessions, lookup, destroyer, isCluster, clock })
+      : undefined,
     cache,
     bus,
     clock,

@@ -61,6 +61,12 @@ export function setExpiry(record: object, expiresAt: number | undefined, now: nu
   }
 }
 
+/** How long the record says that it is to live, in ms, if it does. */
+export function maxAgeOf(record: object): number | undefined {
+  const maxAge = cookieOf(record)?.originalMaxAge ?? (record as { _maxAge?: unknown })._maxAge
+  return typeof maxAge === 'number' && maxAge > 0 ? maxAge : undefined
+}
+
 /** Lets a record end when another does. */
 export function alignExpiry(record: object, other: object): void {
   const [cookie, otherCookie] = [cookieOf(record), cookieOf(other)]

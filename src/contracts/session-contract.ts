@@ -138,6 +138,7 @@ export class SessionContract {
   #saveFailed(error: unknown, id: string, session: unknown, caller: Caller): void {
     const { names, emit, onSaveError } = this.#options
     if (error instanceof RefusedError) {
+      if (this.#toldAlready(error, id, session, caller)) return
       emit('refused', { id: names.nameOf(id), reason: error.reason })
       // The request goes on as if the save had been followed by the end that it lost to.
       if (error.sessionEnded && caller.kind !== 'app') return
@@ -149,6 +150,15 @@ export class SessionContract {
       if (caller.kind === 'koa' && !(caller.atEnd && koa.failResponse(caller.ctx, error))) throw error
     }
     this.report(error, 'a save failed')
+  }
+
+  /** A framework saves at the end once more what it could not save before, and the app has answered to that. */
+  #toldAlready({ reason }: RefusedError, id: string, session: unknown, caller: Caller): boolean {
+    const sighting = this.#sightingOf(id, session as object, caller)
+    const again = sighting.toldOf === reason
+    sighting.toldOf = reason
+    if (caller.kind === 'express') return again && express.responseHasBegun(session)
+    return again && caller.kind === 'koa' && caller.atEnd === true
   }
 
   #check(id: unknown): asserts id is string {

@@ -3,6 +3,7 @@ import type { GuardedPort } from '../redis/guarded-port.js'
 import { enterScript, entriesScript, pruneScript } from '../redis/index-scripts.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { Argument } from '../redis/redis-port.js'
+import type { SessionNames } from '../redis/session-names.js'
 import type { SessionReply } from '../redis/session-reply.js'
 
 const ENTRIES_READ = 100
@@ -28,6 +29,8 @@ export interface Place {
   readonly at: IndexedValue
   /** How many others it may hold; undefined for any number. */
   limit: number | undefined
+  /** A session that is there has had its place in it: there need be no other. */
+  kept: boolean
   /** What is in it and known not to count. */
   discounted: readonly IndexEntry[]
 }
@@ -58,15 +61,21 @@ export class IndexEntries {
   readonly #port: GuardedPort
   readonly #clock: Clock
   /** What stands around a member in the keys of its session, where those are on the same server. */
-  readonly #around: Keyspace['around'] | undefined
+  readonly #around: string[] | undefined
   /** How long a session may take to be written after it was entered. */
   readonly #grace: number
 
-  constructor(parts: { port: GuardedPort; keyspace: Keyspace; clock: Clock; tombstoneTtl: number }) {
-    const { port, keyspace, clock, tombstoneTtl } = parts
+  constructor(parts: {
+    port: GuardedPort
+    keyspace: Keyspace
+    names: SessionNames
+    clock: Clock
+    tombstoneTtl: number
+  }) {
+    const { port, keyspace, names, clock, tombstoneTtl } = parts
     this.#port = port
     this.#clock = clock
-    this.#around = port.isCluster ? undefined : keyspace.around
+    this.#around = port.isCluster ? undefined : keyspace.around(names.beginning)
     // Elsewhere the script that writes the session enters it, too.
     this.#grace = port.isCluster ? tombstoneTtl : 0
   }
@@ -89,7 +98,8 @@ export class IndexEntries {
     const replies = await Promise.all(
       places.map(place => {
         // A session that may yet be turned down is only announced.
-        const args = this.#argumentsOf(member, place.limit !== undefined, [place])
+        const limit = place.kept ? undefined : place.limit
+        const args = this.#argumentsOf(member, limit !== undefined, [{ ...place, limit }])
         return this.#port.run(enterScript, [place.at.key], [Number.isFinite(px) ? px : '', ...args], until)
       }),
     )
@@ -104,12 +114,14 @@ export class IndexEntries {
 
   /** All that an index names, in batches. */
   async *walk(key: string): AsyncGenerator<EntryBatch> {
-    const { session, tombstone } = this.#around ?? {}
-    const around = session === undefined || tombstone === undefined ? [] : [session, ...tombstone]
     let cursor = '0'
     do {
       const readAt = momentOf(this.#clock)
-      const reply = await this.#port.run(entriesScript, [key], [cursor, ENTRIES_READ, ...around])
+      const reply = await this.#port.run(
+        entriesScript,
+        [key],
+        [cursor, ENTRIES_READ, ...(this.#around ?? [])],
+      )
       const [now, next, members, scores, ...sessions] = reply as [
         unknown,
         unknown,
@@ -144,8 +156,9 @@ export class IndexEntries {
       member,
       pending ? '1' : '',
       this.#grace,
-      ...places.flatMap(({ limit, discounted }) => [
+      ...places.flatMap(({ limit, kept, discounted }) => [
         limit ?? '',
+        kept ? '1' : '',
         discounted.length,
         ...discounted.flatMap(({ member, score }) => [member, score]),
       ]),

@@ -57,8 +57,7 @@ export class SessionIndexes {
   }
 
   /**
-   * How a session is to be entered that was `before`, undefined if that is not known: where it has had its value all along,
-   * there is room for it. Undefined if it belongs nowhere.
+   * How a session is to be entered that was `before`, undefined if that is not known. Undefined if it belongs nowhere.
    */
   entering(member: string, session: object, before: object | undefined): Entering | undefined {
     const values = this.of(session)
@@ -72,10 +71,12 @@ export class SessionIndexes {
         return false
       }
     }
-    const places = values.map(at => {
-      const limit = at.name === by && !had(at) ? max : undefined
-      return { at, limit, discounted: [] }
-    })
+    const places = values.map(at => ({
+      at,
+      limit: at.name === by ? max : undefined,
+      kept: had(at),
+      discounted: [],
+    }))
     return { member, places }
   }
 
@@ -86,6 +87,10 @@ export class SessionIndexes {
       answer = index(session as never)
     } catch (cause) {
       throw new SessionError(`indexes.${name}: the function threw`, cause)
+    }
+    if (answer instanceof Promise) {
+      answer.catch(() => {})
+      throw new SessionError(`indexes.${name}: the function must answer at once, not with a promise`)
     }
     const values: unknown[] = Array.isArray(answer) ? answer : [answer]
     return values.map(value => textOf(`indexes.${name}`, value)).filter(text => text !== undefined)

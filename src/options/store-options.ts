@@ -154,7 +154,7 @@ export interface StoreOptions<
   conflicts?:
     | 'last-write-wins'
     | 'reject'
-    | ((base: Session, mine: Session, theirs: Session) => Session)
+    | ((base: NoInfer<Session>, mine: NoInfer<Session>, theirs: NoInfer<Session>) => NoInfer<Session>)
     | undefined
   /** @default silent */
   logger?: Logger | undefined

@@ -10,39 +10,41 @@ import { script } from './script.js'
  *
  * KEYS    from `first` to the last: the indexes
  * ARGV    from `at`: the member, '1' if the session is yet to be written, how long entries stay past their end; then for each
- *         index: how many others it may hold ('' for any number), how many of those there are known not to count, and member
- *         and score of each
+ *         index: how many others it may hold ('' for any number), '1' if a session that is there has had its place in it, how
+ *         many of those that are in it are known not to count, and member and score of each
  *
  * Every entry gets another score than it had, so that who has seen the one before can tell.
  */
 export const ENTER = `
-local function enter(now, px, first, at)
+local function enter(now, px, first, at, there)
   local member, pending, grace = ARGV[at], ARGV[at + 1] == '1', tonumber(ARGV[at + 2])
   local from = at + 3
   for i = first, #KEYS do
-    local limit, discounted = tonumber(ARGV[from]), tonumber(ARGV[from + 1])
-    if limit then
+    local limit, discounted = tonumber(ARGV[from]), tonumber(ARGV[from + 2])
+    if limit and not (there and ARGV[from + 1] == '1') then
       local others = redis.call('ZCARD', KEYS[i])
       if redis.call('ZSCORE', KEYS[i], member) then others = others - 1 end
-      for pair = from + 2, from + 2 * discounted, 2 do
+      for pair = from + 3, from + 1 + 2 * discounted, 2 do
         if redis.call('ZSCORE', KEYS[i], ARGV[pair]) == ARGV[pair + 1] then others = others - 1 end
       end
       if others >= limit then return { i - first, redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES') } end
     end
-    from = from + 2 + 2 * discounted
+    from = from + 3 + 2 * discounted
   end
   for i = first, #KEYS do
     local left = redis.call('PTTL', KEYS[i])
     local score = px and now + px or math.huge
     local before = redis.call('ZSCORE', KEYS[i], member)
-    if before and tonumber(before) >= score then score = tonumber(before) + 1 end
+    if before and before ~= 'inf' and tonumber(before) >= score then score = tonumber(before) + 1 end
     if pending then score = -now end
     redis.call('ZADD', KEYS[i], string.format('%.17g', score), member)
     redis.call('ZREMRANGEBYSCORE', KEYS[i], 0, string.format('%.0f', now - grace))
-    if not px then
+    local last = tonumber(redis.call('ZREVRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2])
+    if last == math.huge then
       redis.call('PERSIST', KEYS[i])
-    elseif left ~= -1 and left < px + grace then
-      redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px + grace))
+    else
+      local needed = math.max(last - now, px) + grace
+      if left < needed then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', needed)) end
     end
   end
 end`
@@ -51,18 +53,21 @@ end`
  * KEYS    one index
  * ARGV    how long the entry is to stand ('' for ever), and what `enter` takes
  * Output  what `enter` found, if it is full
+ *
+ * The ZREM of nothing lets it through at maxmemory: a session in use must not end for want of an entry.
  */
 export const enterScript = script(
   'enter',
   `${ENTER}
+redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
-return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 2)`,
+return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 2, true)`,
 )
 
 /**
  * KEYS    one index
- * ARGV    a cursor, how many entries to look at; where all keys are on one server, what stands around a member in the key of
- *         its session and in that of its tombstone
+ * ARGV    a cursor, how many entries to look at; where all keys are on one server, what stands before a member in the key of
+ *         its session, and what before and after it in that of its tombstone
  * Output  { Redis' time in ms, the next cursor, the members, their scores; and where sessions were asked for their values
  *         or false, PTTLs, tombstones or '-' }
  *
@@ -82,15 +87,24 @@ for i = 1, #step[2], 2 do
 end
 local reply = { time[1] * 1000 + math.floor(time[2] / 1000), step[1], members, table.concat(scores, ' ') }
 if not ARGV[3] or #members == 0 then return reply end
+local function valuesOf(keys)
+  local values = {}
+  -- Lua hands over a few thousand arguments at most.
+  for first = 1, #keys, 1000 do
+    local found = redis.call('MGET', unpack(keys, first, math.min(first + 999, #keys)))
+    for i, value in ipairs(found) do values[first + i - 1] = value end
+  end
+  return values
+end
 local sessions, tombstones, lefts = {}, {}, {}
 for i, member in ipairs(members) do
   sessions[i] = ARGV[3] .. member
   tombstones[i] = ARGV[4] .. member .. ARGV[5]
   lefts[i] = redis.call('PTTL', sessions[i])
 end
-reply[5] = redis.call('MGET', unpack(sessions))
+reply[5] = valuesOf(sessions)
 reply[6] = table.concat(lefts, ' ')
-local found = redis.call('MGET', unpack(tombstones))
+local found = valuesOf(tombstones)
 for i = 1, #members do found[i] = found[i] or '-' end
 reply[7] = table.concat(found, ' ')
 return reply`,

@@ -64,10 +64,10 @@ export class Keyspace {
     return `${OWN}index:1:${name}:${encodeURIComponent(value)}:${this.#prefix}`
   }
 
-  /** What stands around a name in the key of its session and of its tombstone, as they stand in Redis. */
-  get around(): { session: string; tombstone: [before: string, after: string] } {
-    const tombstone = `${this.#clientPrefix}${OWN}tombstone:{${this.start}`
-    return { session: this.start, tombstone: [tombstone, '}'] }
+  /** What stands before the rest of a name in the key of its session, and before and after it in that of its tombstone. */
+  around(beginning: string): [session: string, tombstone: string, after: string] {
+    const session = this.start + beginning
+    return [session, `${this.#clientPrefix}${OWN}tombstone:{${session}`, '}']
   }
 
   /** What goes in front of a hashed id, so that its key lies in the slot of the plain one. */

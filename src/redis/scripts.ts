@@ -42,8 +42,8 @@ return reply`,
  * ARGV    value, PX, channel ('' for no message), message, the tombstones that the caller has seen, Redis' time at which
  *         the caller saw the session ('' if it did not exist then), how long a tombstone stands, '1' to leave the end of
  *         the session as it is if there is one, the index of the key to write under, '1' to write it only if it is there,
- *         the SHA-1 of the only value that may be replaced ('' for any), how many of the keys are no indexes; and where
- *         there are indexes what `enter` takes
+ *         the SHA-1 of the only value that may be replaced ('' for any), how many of the keys are no indexes, the longest PX
+ *         ('' for any); and where there are indexes what `enter` takes
  * Output  { 'saved' | 'destroyed' | 'gone' | 'elsewhere' | 'changed' | 'full', the tombstones, Redis' time in ms, the PX
  *         that was set, 1 if the session was there, and for 'full' what `enter` found }
  *
@@ -83,9 +83,9 @@ if left ~= -2 and ARGV[11] ~= '' then
   local value = redis.pcall('GET', KEYS[at])
   if type(value) ~= 'string' or redis.sha1hex(value) ~= ARGV[11] then return { 'changed', known, now, 0, 1 } end
 end
-if ARGV[8] == '1' and left > 0 then px = left end
+if ARGV[8] == '1' and left > 0 then px = math.min(left, tonumber(ARGV[13]) or left) end
 if #KEYS > names then
-  local full = enter(now, px, names + 1, 13)
+  local full = enter(now, px, names + 1, 14, there == 1)
   if full then return { 'full', known, now, 0, there, full } end
 end
 if #tombstones > 0 then
@@ -112,7 +112,8 @@ return { 'saved', known, now, px, there }`,
  *
  * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
  * would serve the session past its end. What another node has saved meanwhile has another SHA-1 and is not replaced. Where
- * memory is full it stays as it is, and where it is.
+ * memory is full it stays as it is, and where it is. It is entered into its indexes last: after a write that is allowed then,
+ * any other is, too.
  */
 export const touchScript = script(
   'touch',
@@ -131,10 +132,6 @@ local digest = (ARGV[5] ~= '' or ARGV[7] ~= '') and redis.sha1hex(value)
 if ARGV[7] ~= '' and digest ~= ARGV[7] then return 3 end
 local shorter = left == -1 or left > tonumber(ARGV[1])
 if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
-if #KEYS > names then
-  local time = redis.call('TIME')
-  enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), names + 1, 9)
-end
 local outdated = ARGV[5] ~= '' and digest == ARGV[5]
 local written = false
 if outdated or at ~= target then
@@ -148,12 +145,17 @@ if written then
 else
   redis.call('PEXPIRE', KEYS[at], ARGV[1])
 end
+if #KEYS > names then
+  local time = redis.call('TIME')
+  enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), names + 1, 9, true)
+end
 return shorter and 2 or 1`,
 )
 
 /**
  * KEYS    session, tombstone, session, tombstone, ... (for each name, of one session or of many; names may share a tombstone)
- * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand
+ * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand, '1' if it comes
+ *         back to look in another place
  * Output  { the tombstone that was written, why one could not be written or '', how many sessions were there }
  *
  * DEL goes before the tombstone: it frees memory, so that a logout works at maxmemory, and what follows a DEL is let
@@ -173,7 +175,7 @@ for i = 2, #KEYS, 2 do all[#all + 1] = KEYS[i] end
 for i, before in ipairs(redis.call('MGET', unpack(all))) do
   if before and string.sub(before, -#ARGV[3]) == ARGV[3] then
     written = before
-    found = found + 1
+    found = found + (ARGV[5] == '1' and redis.call('DEL', KEYS[2 * i - 1]) or 1)
   else
     sessions[#sessions + 1] = KEYS[2 * i - 1]
     tombstones[#tombstones + 1] = all[i]

@@ -3,6 +3,12 @@ import { hashOf, idBehind, isHandleText, SessionHandle } from '../base/session-h
 import { checkId } from '../base/session-id.js'
 import type { Keyspace } from './keyspace.js'
 
+/** What a hash begins with, and what is left of it in an index. */
+const ALGORITHM = 'sha256:'
+const HASH = /^(\{\d+\})?[0-9a-f]{64}$/
+/** Goes in front of an id in an index that looks like one. */
+const NO_HASH = '='
+
 export type IdHashing = false | 'adopt' | true
 
 /** One session, as everything below the frameworks' contracts knows it. */
@@ -104,7 +110,7 @@ export class SessionNames {
 
   /** Wherever it may stand. */
   placesOf({ name, id }: SessionRef): Places {
-    if (this.hasOneName({ name, id }) || id === undefined) return this.#under(name)
+    if (id === undefined || id === name) return this.#under(name)
     const [session, tombstone] = this.#under(name).keys as [string, string]
     const plain = this.#keyspace.session(id)
     // Nodes that know plain names only look for a plain tombstone; they do not run beside those that hash.
@@ -134,18 +140,29 @@ export class SessionNames {
     return this.nameOf(published)
   }
 
-  /** What an index calls it: what it stands under when it is written. */
+  /**
+   * What an index calls it: what it stands under when it is written. Of a hash only the digits, since Redis keeps sets of
+   * longer members in several times the memory; so what could be taken for a hash is marked.
+   */
   memberOf({ name, id }: SessionRef): string {
-    return this.#hashing === 'adopt' && id !== undefined ? id : name
-  }
-
-  /** Whether it can stand under this name only. */
-  hasOneName({ name, id }: SessionRef): boolean {
-    return id === undefined || id === name
+    const text = this.#hashing === 'adopt' && id !== undefined ? id : name
+    if (isHandleText(text)) return text.replace(ALGORITHM, '')
+    return HASH.test(text) || text.startsWith(NO_HASH) ? NO_HASH + text : text
   }
 
   refOfMember(member: string): SessionRef {
-    return isHandleText(member) ? { name: member, id: undefined } : this.refOf(member)
+    if (HASH.test(member)) return { name: member.replace(/[0-9a-f]{64}$/, `${ALGORITHM}$&`), id: undefined }
+    return this.refOf(member.startsWith(NO_HASH) ? member.slice(NO_HASH.length) : member)
+  }
+
+  /** What most members stand for begins with this. */
+  get beginning(): string {
+    return this.#hashing === false ? '' : ALGORITHM
+  }
+
+  /** Whether a member with that beginning is the one name that its session can have. */
+  isWhole(ref: SessionRef, member: string): boolean {
+    return hasOneName(ref) && ref.name === this.beginning + member
   }
 
   /** Whether two names are of one session, also where one was made for another kind of Redis. */
@@ -157,6 +174,10 @@ export class SessionNames {
   bindingOf({ name, id }: SessionRef): string {
     return this.#keyspace.start + (id === undefined ? withoutTag(name) : hashOf(id))
   }
+}
+
+function hasOneName({ name, id }: SessionRef): boolean {
+  return id === undefined || id === name
 }
 
 /** Without the number that finds the slot on Redis Cluster. */

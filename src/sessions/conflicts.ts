@@ -40,6 +40,7 @@ export class Conflicts {
     ) {
       return this.#text.of(merged)
     }
+    if (merged instanceof Promise) merged.catch(() => {})
     throw new SessionError('conflicts: the function must answer at once with a session')
   }
 

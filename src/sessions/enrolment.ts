@@ -15,6 +15,8 @@ interface Circumstances {
   px: number
   /** What does not count in an index, by its key. */
   discounted?: ReadonlyMap<string, readonly IndexEntry[]>
+  /** The indexes, by their keys, in which the session was found to have its place. */
+  kept?: ReadonlySet<string>
 }
 
 /** Decides whether a session that is written has to be entered into its indexes, and how. */
@@ -50,17 +52,24 @@ export class Enrolment {
   /** Undefined if it belongs nowhere, or stands where it belongs for long enough. */
   of(ref: SessionRef, snapshot: Snapshot, circumstances: Circumstances): Entering | undefined {
     if (!this.any) return undefined
-    const { known, held, px, discounted } = circumstances
+    const { known, held, px, discounted, kept } = circumstances
     const before = (known ?? held)?.snapshot.copy()
     const entering = this.#indexes.entering(this.#names.memberOf(ref), snapshot.copy(), before)
     if (!entering || (held && this.#stands(entering, held, px))) return undefined
-    for (const place of entering.places) place.discounted = discounted?.get(place.at.key) ?? []
+    for (const place of entering.places) {
+      place.discounted = discounted?.get(place.at.key) ?? []
+      place.kept ||= kept?.has(place.at.key) === true
+    }
     return entering
   }
 
   /** Until when a session stands where it was entered; kept only where it saves a trip to know it. */
   standing(entering: Entering | undefined, since: Moment, px: number): Indexed | undefined {
-    if (!this.#isCluster || !entering || entering.places.some(({ limit }) => limit !== undefined))
+    if (
+      !this.#isCluster ||
+      !entering ||
+      entering.places.some(({ limit, kept }) => limit !== undefined && !kept)
+    )
       return undefined
     return { since, ms: this.#entries.ahead(px) }
   }

@@ -1,8 +1,10 @@
 import type { Clock } from '../base/clock.js'
+import { UnreadableError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Serializer } from '../codec/serializer.js'
 import type { IndexEntries, IndexEntry, IndexedValue } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
+import type { Stats } from '../observe/stats.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { SessionReply } from '../redis/session-reply.js'
 import type { Lifetimes } from './lifetimes.js'
@@ -14,7 +16,7 @@ export interface Named {
   readonly entry: IndexEntry
   readonly ref: SessionRef
   /**
-   * 'there'; 'unclear' if this node cannot read it, for the error that is given; 'announced' if it may be about to be
+   * 'there'; 'unclear' if this node cannot read it, for the error that is given, or it is no session; 'announced' if it may be about to be
    * written; 'gone' if the entry leads nowhere.
    */
   readonly state: 'there' | 'unclear' | 'announced' | 'gone'
@@ -34,6 +36,7 @@ interface IndexLookupOptions {
   lifetimes: Lifetimes
   serializer: Serializer
   clock: Clock
+  stats: Stats
   emit: Emit
   /** How long a session that was announced may take to be written. */
   writtenWithin: number
@@ -60,6 +63,7 @@ export class IndexLookup {
     const seen = new Set<string>()
     for await (const { entries, replies } of this.#options.entries.walk(at.key)) {
       const named = await this.examine(at, entries, replies)
+      this.#tidy(at, named)
       // A session that has changed its name may be there under both.
       yield named.filter(({ ref, state }) => {
         if (state === 'gone' || state === 'announced' || seen.has(ref.name)) return false
@@ -76,7 +80,7 @@ export class IndexLookup {
     return id ? viewOf(id, serializer.parse(text), left, clock.wall()) : undefined
   }
 
-  /** When the sessions were destroyed that these entries name. */
+  /** For entries that lead nowhere. */
   forget({ key }: IndexedValue, named: readonly Named[]): void {
     this.#options.entries.prune(
       key,
@@ -90,23 +94,22 @@ export class IndexLookup {
     entries: readonly IndexEntry[],
     replies?: readonly SessionReply[],
   ): Promise<Named[]> {
-    const { names } = this.#options
+    const { names, reader } = this.#options
     const refs = entries.map(({ member }) => names.refOfMember(member))
-    const stored = await this.#read(refs, replies)
+    const whole = replies && refs.every((ref, index) => names.isWhole(ref, entries[index]?.member ?? ''))
+    // What stands under one of two names is half of the answer.
+    const stored = await (whole ? this.#interpret(refs, replies) : reader.loadMany(refs))
     const named = entries.map((entry, index) =>
       this.#judge(at, entry, refs[index] as SessionRef, stored[index] as StoredSession | Error),
     )
-    this.#tidy(at, named)
     return named
   }
 
-  async #read(
+  #interpret(
     refs: readonly SessionRef[],
-    replies: readonly SessionReply[] | undefined,
+    replies: readonly SessionReply[],
   ): Promise<(StoredSession | Error)[]> {
-    const { reader, names } = this.#options
-    // What stands under one of two names is half of the answer.
-    if (!replies || !refs.every(ref => names.hasOneName(ref))) return reader.loadMany(refs)
+    const { reader } = this.#options
     return Promise.all(refs.map((ref, index) => reader.interpret(ref, replies[index] as SessionReply)))
   }
 
@@ -114,10 +117,11 @@ export class IndexLookup {
     const { indexes, entries, lifetimes, serializer, writtenWithin, emit } = this.#options
     const named = { entry, ref, text: '', left: 0, error: undefined, created: 0 }
     if (stored instanceof Error) return { ...named, state: 'unclear', error: stored }
-    const { record, tombstone, seenAt, expiry } = stored
+    const { record, unreadable, tombstone, seenAt, expiry } = stored
+    if (unreadable !== undefined) return this.#unreadable(named, unreadable)
     const left = lifetimes.capped(expiry.ms, record?.created)
     if (!record || left <= 0) {
-      const announcedAt = entries.announcedAt(entry)
+      const announcedAt = tombstone === '' ? entries.announcedAt(entry) : undefined
       if (announcedAt !== undefined && seenAt - announcedAt < writtenWithin)
         return { ...named, state: 'announced' }
       const end = Number(entry.score)
@@ -129,18 +133,29 @@ export class IndexLookup {
       if (!indexes.has(serializer.parse(record.text), at)) return { ...named, state: 'gone' }
       return { ...named, state: 'there', text: record.text, left, created }
     } catch (error) {
+      if (error instanceof UnreadableError) return this.#unreadable(named, error.message)
       // A function of the app that fails on it says nothing of whose it is.
       return { ...named, state: 'unclear', error: error as Error, created }
     }
   }
 
+  /** What is no session counts as missing, but is not known to be somebody else's either. */
+  #unreadable(named: Omit<Named, 'state'>, reason: string): Named {
+    this.#options.stats.unreadableSessions++
+    this.#options.emit('unreadable', { id: named.ref.name, reason })
+    return { ...named, state: 'unclear' }
+  }
+
   /** Nobody waits for it. */
   #tidy(at: IndexedValue, named: readonly Named[]): void {
-    const { entries, names } = this.#options
-    for (const { entry, ref, state, left } of named) {
-      if (state !== 'there' || Number(entry.score) >= 0) continue
+    const { entries } = this.#options
+    for (const { entry, state, left } of named) {
+      if (state !== 'there' || !entry.score.startsWith('-')) continue
       // It was announced, or found gone, and is there after all.
-      const entering = { member: names.memberOf(ref), places: [{ at, limit: undefined, discounted: [] }] }
+      const entering = {
+        member: entry.member,
+        places: [{ at, limit: undefined, kept: true, discounted: [] }],
+      }
       entries.enter(entering, entries.ahead(left)).catch(() => {})
     }
     this.forget(

@@ -58,7 +58,13 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
   /** How many there are, by what the sessions themselves say. */
   async count(): Promise<number> {
     let count = 0
-    for await (const batch of this.#lookup.walk(this.#at)) count += batch.length
+    try {
+      for await (const batch of this.#lookup.walk(this.#at)) {
+        count += batch.filter(({ state, error }) => state === 'there' || error).length
+      }
+    } catch (cause) {
+      throw cause instanceof ClosedError ? cause : this.#incomplete(count, cause as Error)
+    }
     return count
   }
 

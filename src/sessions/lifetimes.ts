@@ -25,8 +25,12 @@ export class Lifetimes {
 
   /** What Redis is told. Zero or less if the session was made so long ago that it is over. */
   px(ttl: number, created: number): number {
-    const longest = Math.floor(created + this.#absoluteTtl - this.#clock.wall())
-    return Math.min(Math.ceil(ttl) + this.slack(ttl), longest)
+    return Math.min(Math.ceil(ttl) + this.slack(ttl), this.longest(created))
+  }
+
+  /** How long a session may live at the most that was made at `created`. */
+  longest(created: number): number {
+    return Math.floor(created + this.#absoluteTtl - this.#clock.wall())
   }
 
   remaining(expiry: Pick<Expiry, 'since' | 'ms'>): number {
@@ -36,6 +40,6 @@ export class Lifetimes {
   /** What is left of a life of `left` ms for a session that was made at `created`. */
   capped(left: number, created: number | undefined): number {
     if (created === undefined) return left
-    return Math.min(left, created + this.#absoluteTtl - this.#clock.wall())
+    return Math.min(left, this.longest(created))
   }
 }

@@ -1,7 +1,13 @@
+import type { Clock } from '../base/clock.js'
 import { RefusedError } from '../base/errors.js'
 import type { Full, IndexEntry } from '../indexes/index-entries.js'
+import type { SessionRef } from '../redis/session-names.js'
 import type { IndexLookup, Named } from './index-lookup.js'
 import type { SessionDestroyer } from './session-destroyer.js'
+
+/** How long to wait for logins that are under way. */
+const WAIT = 25
+const MOST_WAITS = 16
 
 export type OnLimit = 'evict-oldest' | 'reject'
 
@@ -11,46 +17,63 @@ export class SessionLimit {
   readonly #lookup: IndexLookup
   readonly #destroyer: SessionDestroyer
   readonly #batchSize: number
+  readonly #clock: Clock
 
   constructor(parts: {
     onLimit: OnLimit
     lookup: IndexLookup
     destroyer: SessionDestroyer
     isCluster: boolean
+    clock: Clock
   }) {
     this.#onLimit = parts.onLimit
     this.#lookup = parts.lookup
     this.#destroyer = parts.destroyer
+    this.#clock = parts.clock
     this.#batchSize = parts.isCluster ? 1 : 100
   }
 
   /**
-   * The entries that do not count, for another attempt: others may have used the room by then. What counts is the sessions
-   * themselves, so that an entry that was left over keeps nobody out. Throws RefusedError if there is no room.
+   * The entries that do not count, for another attempt of the session `own`: others may have used the room by then. What counts
+   * is the sessions themselves, so that an entry that was left over keeps nobody out. Undefined if the session has had its
+   * place all along. Throws RefusedError if there is no room.
    */
-  async makeRoom({ place, entries }: Full, member: string): Promise<IndexEntry[]> {
-    const others = entries.filter(entry => entry.member !== member)
-    const named = await this.#lookup.examine(place.at, others)
-    const seen = new Set<string>()
-    const counting = named.filter(
-      ({ state, ref }) => state !== 'gone' && !seen.has(ref.name) && seen.add(ref.name),
-    )
-    const excess = counting.length + 1 - (place.limit ?? Number.POSITIVE_INFINITY)
-    const evicted = excess > 0 ? await this.#evict(counting, excess) : []
-    return named.filter(each => !counting.includes(each) || evicted.includes(each)).map(({ entry }) => entry)
+  async makeRoom({ place, entries }: Full, own: SessionRef): Promise<readonly IndexEntry[] | undefined> {
+    for (let wait = 1; ; wait++) {
+      const named = await this.#lookup.examine(place.at, entries)
+      if (named.some(({ ref, state }) => ref.name === own.name && state === 'there')) return undefined
+      const counting = standing(named, own)
+      const excess = counting.length + 1 - (place.limit ?? Number.POSITIVE_INFINITY)
+      if (excess > 0 && this.#onLimit === 'reject') throw new RefusedError('limit')
+      const oldest = counting
+        .filter(({ state }) => state !== 'announced')
+        .sort((one, other) => one.created - other.created || (one.ref.name < other.ref.name ? -1 : 1))
+        .slice(0, Math.max(0, excess))
+      if (oldest.length >= excess) {
+        await this.#evict(oldest)
+        const others = named.filter(each => !counting.includes(each) || oldest.includes(each))
+        this.#lookup.forget(
+          place.at,
+          others.filter(({ ref }) => ref.name !== own.name),
+        )
+        return others.map(({ entry }) => entry)
+      }
+      if (wait === MOST_WAITS) throw new RefusedError('limit')
+      // Logins that are under way elsewhere: each will be there to be evicted, or turn out to have failed.
+      await new Promise<void>(resolve => void this.#clock.after(WAIT, resolve))
+    }
   }
 
-  async #evict(counting: readonly Named[], excess: number): Promise<Named[]> {
-    if (this.#onLimit === 'reject') throw new RefusedError('limit')
-    const oldest = counting
-      .filter(({ state }) => state !== 'announced')
-      .sort((one, other) => one.created - other.created || (one.ref.name < other.ref.name ? -1 : 1))
-      .slice(0, excess)
-    if (oldest.length < excess) throw new RefusedError('limit')
+  async #evict(oldest: readonly Named[]): Promise<void> {
     for (let start = 0; start < oldest.length; start += this.#batchSize) {
       const refs = oldest.slice(start, start + this.#batchSize).map(({ ref }) => ref)
       await this.#destroyer.destroyAll(refs, { event: 'evicted', reason: 'maxSessions' })
     }
-    return oldest
   }
+}
+
+/** Each session once, but for the one that room is made for. */
+function standing(named: readonly Named[], own: SessionRef): Named[] {
+  const seen = new Set([own.name])
+  return named.filter(({ state, ref }) => state !== 'gone' && !seen.has(ref.name) && seen.add(ref.name))
 }

@@ -8,6 +8,8 @@ import { loadScript } from '../redis/scripts.js'
 import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
 import type { SessionReply } from '../redis/session-reply.js'
 
+const SESSIONS_READ = 100
+
 /** What Redis said of one session. */
 export interface StoredSession {
   /** Absent if there is none. */
@@ -68,14 +70,16 @@ export class SessionReader {
     const until = this.#port.deadlineFromNow()
     const places = refs.map(ref => this.#names.placesOf(ref))
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
-    const replies = this.#port.isCluster
-      ? (await Promise.all(places.map(each => this.#loadAll([each], until)))).flat()
-      : await this.#loadAll(places, until)
+    const size = this.#port.isCluster ? 1 : SESSIONS_READ
+    const batches: Promise<SessionReply[]>[] = []
+    for (let start = 0; start < places.length; start += size) {
+      batches.push(this.#loadAll(places.slice(start, start + size), until))
+    }
+    const replies = (await Promise.all(batches)).flat()
     return Promise.all(replies.map((reply, index) => this.interpret(refs[index] as SessionRef, reply)))
   }
 
   async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {
-    if (places.length === 0) return []
     const keys = places.flatMap(({ keys }) => keys)
     // Before sending: what Redis says of the remaining life counts from a moment that is no later than it was said.
     const readAt = momentOf(this.#clock)

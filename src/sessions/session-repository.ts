@@ -20,6 +20,8 @@ interface SaveCommand {
   px: number
   /** Leave the end of the session as it is in Redis; `px` counts only if it is not there. */
   keepEnd: boolean
+  /** How long it may live at the most, whatever stands in Redis. */
+  longest: number
   announcement: Announcement
   /** What the caller knows of a destroy. */
   tombstone: string
@@ -133,6 +135,7 @@ export class SessionRepository {
       onlyIfThere ? '1' : '',
       command.expected,
       keys.length,
+      Number.isFinite(command.longest) ? command.longest : '',
       ...indexes.args,
     ]
     const reply = await this.#port.run(saveScript, [...keys, ...indexes.keys], args, until)
@@ -211,7 +214,8 @@ export class SessionRepository {
       first && !this.#names.plainMayStand && (await this.#destroy(first.keys, destroyId, announcement, until))
     if (destroyed && destroyed.found > 0) return destroyed
     const keys = refs.flatMap(ref => this.#names.placesOf(ref).keys)
-    return this.#destroy(keys, destroyId, announcement, until)
+    if (!destroyed) return this.#destroy(keys, destroyId, announcement, until)
+    return this.#destroy(keys.slice(first.keys.length), destroyId, announcement, until, '1')
   }
 
   async #destroy(
@@ -219,8 +223,9 @@ export class SessionRepository {
     destroyId: string,
     { channel, message }: Announcement,
     until: number,
+    back = '',
   ): Promise<{ tombstone: string; failure: string; found: number }> {
-    const args = [channel, message, destroyId, this.#tombstoneTtl]
+    const args = [channel, message, destroyId, this.#tombstoneTtl, back]
     const reply = await this.#port.run(destroyScript, keys, args, until)
     this.#count({ channel, message })
     const [tombstone, failure, found] = reply as [string, string, Count]
@@ -246,7 +251,7 @@ const OUTCOME_OF_TOUCH = [false, true, true, undefined]
 
 /** What was entered already is not turned away for want of room. */
 function unlimited({ member, places }: Entering): Entering {
-  return { member, places: places.map(({ at }) => ({ at, limit: undefined, discounted: [] })) }
+  return { member, places: places.map(({ at }) => ({ at, limit: undefined, kept: true, discounted: [] })) }
 }
 
 /** When the last of the tombstones was written, by Redis' clock; it stands in the tombstone itself. */

@@ -51,7 +51,8 @@ export class SessionToucher {
   ): Promise<boolean> | undefined {
     const { cache, names, clock, stats, lifetimes } = this.#options
     const known = seen ?? cache?.get(names.nameOf(id), momentOf(clock))
-    if (known) {
+    const undated = known?.outdated?.undated && !known.outdated.done
+    if (known && !undated) {
       const ahead = lifetimes.remaining(known.expiry.moving ?? known.expiry)
       if (Math.abs(lifetimes.px(ttl, known.created) - ahead) <= lifetimes.slack(ttl)) {
         stats.skippedTouches++

@@ -1,17 +1,19 @@
 import { type Clock, elapsed, momentOf } from '../base/clock.js'
-import { isOutcomeUnknown, RefusedError } from '../base/errors.js'
+import { isOutcomeUnknown, RefusedError, UnreadableError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import { Snapshot } from '../cache/snapshot.js'
+import { maxAgeOf } from '../codec/record.js'
 import type { IndexEntry } from '../indexes/index-entries.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { Conflicts } from './conflicts.js'
 import type { Enrolment } from './enrolment.js'
+import type { Lifetimes } from './lifetimes.js'
 import type { PlainSessions } from './plain-sessions.js'
 import type { SessionLimit } from './session-limit.js'
 import type { SessionReader } from './session-reader.js'
@@ -20,8 +22,9 @@ import type { SessionText } from './session-text.js'
 import type { Sighting } from './sighting.js'
 import type { WriteOrder } from './write-order.js'
 
-/** How often a save is tried anew because another one, or another login, came first. */
-const MOST_ATTEMPTS = 32
+/** How often a save is tried anew because another save came first, or another login. It never takes longer than the deadline. */
+const MOST_CONFLICTS = 32
+const MOST_ATTEMPTS = 256
 
 /** When a session that is written is to end. */
 export interface WrittenEnd {
@@ -39,6 +42,7 @@ export interface SessionWriterOptions {
   port: GuardedPort
   names: SessionNames
   enrolment: Enrolment
+  lifetimes: Lifetimes
   /** Undefined if this node does not hear what others do. */
   plain: PlainSessions | undefined
   /** Undefined where the last writer wins. */
@@ -74,7 +78,10 @@ interface Attempt {
   text: string
   tombstone: string
   expected: string
-  discounted: Map<string, readonly IndexEntry[]>
+  readonly discounted: Map<string, readonly IndexEntry[]>
+  /** The indexes, by their keys, in which it has its place. */
+  readonly kept: Set<string>
+  end: WrittenEnd
 }
 
 /**
@@ -132,7 +139,7 @@ export class SessionWriter {
   }
 
   async #save(write: Write): Promise<Entry> {
-    const { repository, enrolment, cache, port, stats, names, emit, text: texts } = this.#options
+    const { repository, enrolment, lifetimes, cache, port, stats, names, emit, text: texts } = this.#options
     const { ref, sighting, text, created, end, wasThere, held, until } = write
     const attempt: Attempt = {
       snapshot: new Snapshot(text, texts.serializer),
@@ -140,26 +147,31 @@ export class SessionWriter {
       tombstone: sighting.tombstone,
       expected: this.#options.conflicts ? (sighting.entry?.digest ?? '') : '',
       discounted: new Map(),
+      kept: new Set(),
+      end,
     }
     const { base, entry: known } = sighting
     // An earlier save was merged: the app's copy does not hold what others have put in.
     if (base && known && known.snapshot !== base) this.#merge(attempt, write, known.snapshot)
     const losses = port.losses
+    let conflicts = 0
     for (let number = 1; number <= MOST_ATTEMPTS; number++) {
       const since = momentOf(this.#options.clock)
       const entering = enrolment.of(ref, attempt.snapshot, {
         known: sighting.entry,
         held,
-        px: end.px,
+        px: attempt.end.px,
         discounted: attempt.discounted,
+        kept: attempt.kept,
       })
       const reply = await repository.save(
         {
           ref,
           text: attempt.text,
           created,
-          px: end.px,
-          keepEnd: end.keepEnd,
+          px: attempt.end.px,
+          keepEnd: attempt.end.keepEnd,
+          longest: lifetimes.longest(created),
           announcement: this.#options.bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) }),
           tombstone: attempt.tombstone,
           existedAt: sighting.existed ? sighting.seenAt : undefined,
@@ -173,15 +185,17 @@ export class SessionWriter {
         attempt.tombstone = reply.tombstone
       } else if (reply.outcome === 'changed') {
         stats.conflicts++
+        if (++conflicts === MOST_CONFLICTS) throw new RefusedError('conflict')
         await this.#meet(attempt, write)
       } else if (reply.full) {
-        const { limit } = this.#options
-        const member = names.memberOf(ref)
-        const discounted = (await limit?.makeRoom(reply.full, member)) ?? []
-        attempt.discounted.set(reply.full.place.at.key, discounted)
+        const { key } = reply.full.place.at
+        const discounted = await this.#options.limit?.makeRoom(reply.full, ref)
+        if (discounted) attempt.discounted.set(key, discounted)
+        else attempt.kept.add(key)
       } else if (reply.outcome === 'saved') {
         const { expiry, seenAt, tombstone, digest } = reply
-        const indexed = enrolment.standing(entering, since, end.px) ?? (entering ? undefined : held?.indexed)
+        const indexed =
+          enrolment.standing(entering, since, attempt.end.px) ?? (entering ? undefined : held?.indexed)
         const entry = {
           snapshot: attempt.snapshot,
           expiry,
@@ -198,7 +212,7 @@ export class SessionWriter {
         throw new RefusedError(reply.outcome === 'gone' ? 'gone' : 'destroyed')
       }
     }
-    throw new RefusedError(attempt.discounted.size > 0 ? 'limit' : 'conflict')
+    throw new RefusedError('limit')
   }
 
   #saved({ sighting, text, end }: Write, attempt: Attempt, entry: Entry): Entry {
@@ -221,17 +235,27 @@ export class SessionWriter {
     if (!record) return
     attempt.expected = digest
     const theirs = new Snapshot(record.text, text.serializer)
+    if (!isReadable(theirs)) throw new RefusedError('conflict')
     // It may only have been written anew under another key, or be this very save, sent again after a lost connection.
     const known = [write.sighting.entry?.snapshot, attempt.snapshot]
     if (known.some(each => each && this.#options.conflicts?.areSame(each, theirs))) return
     this.#merge(attempt, write, theirs)
   }
 
-  #merge(attempt: Attempt, { sighting, text }: Write, theirs: Snapshot): void {
-    const { conflicts, text: texts } = this.#options
+  #merge(attempt: Attempt, { sighting, text, created, end }: Write, theirs: Snapshot): void {
+    const { conflicts, lifetimes, text: texts } = this.#options
     if (!conflicts || !sighting.base) return
     attempt.text = conflicts.resolve(sighting.base, text, theirs)
     attempt.snapshot = new Snapshot(attempt.text, texts.serializer)
+    const [maxAge, own] = [
+      maxAgeOf(attempt.snapshot.data),
+      maxAgeOf(new Snapshot(text, texts.serializer).data),
+    ]
+    // How long it is to live is for whoever has changed it to say.
+    attempt.end =
+      maxAge === undefined || maxAge === own
+        ? end
+        : { px: lifetimes.px(maxAge, created), keepEnd: false, endsAt: end.endsAt }
   }
 
   /**
@@ -245,5 +269,14 @@ export class SessionWriter {
     if (!creation.doubtful && this.#options.port.losses === losses) return true
     const trying = elapsed(creation.firstAttempt, momentOf(this.#options.clock))
     return reply.seenAt - tombstoneTime(reply.tombstone) > trying + 1
+  }
+}
+
+function isReadable(snapshot: Snapshot): boolean {
+  try {
+    return snapshot.data !== undefined
+  } catch (error) {
+    if (error instanceof UnreadableError) return false
+    throw error
   }
 }

@@ -81,7 +81,12 @@ export class Sessions {
     const ref = names.refOf(id)
     const held = cache?.holds(ref.name)
     const ended = () => cache?.forgetStale(ref.name)
-    const read = async () => this.#readable(ref, await reader.load(ref, undefined, ended))
+    const read = async () => {
+      const answer = this.#readable(ref, await reader.load(ref, undefined, ended))
+      const missing = !answer.record && !answer.over && answer.unreadable === undefined
+      if (held && missing && answer.tombstone === '') emit('expired', { id: ref.name, reason: 'ttl' })
+      return answer
+    }
     let stored: Read
     try {
       stored = this.#reads ? await this.#reads.join(ref.name, read) : await read()
@@ -91,10 +96,7 @@ export class Sessions {
       throw error
     }
     if (stored.entry) return this.#found(id, stored.entry, 'redis')
-    const { tombstone, seenAt, record, unreadable } = stored
-    if (held && !record && !stored.over && unreadable === undefined && tombstone === '') {
-      emit('expired', { id: ref.name, reason: 'ttl' })
-    }
+    const { tombstone, seenAt } = stored
     cache?.evict(ref.name)
     const sighting: Sighting = { ...unseen(id, space), tombstone, seenAt }
     return { data: undefined, sighting }
@@ -112,7 +114,7 @@ export class Sessions {
     sighting: Sighting,
     touchFailed?: (error: unknown) => void,
   ): Promise<void> {
-    const { port, names, text: texts, lifetimes } = this.#options
+    const { port, names, stats, text: texts, lifetimes } = this.#options
     const until = port.deadlineFromNow()
     if (sighting.base && !life.always && this.#unchanged(sighting.base.data, session, life)) {
       if (life.unmoved) return
@@ -131,6 +133,7 @@ export class Sessions {
     const created = typeof known === 'number' ? known : await known
     const px = lifetimes.px(ttl, created)
     if (px <= 0) {
+      stats.refusedSaves++
       await this.#over(names.refOf(id))
       throw new RefusedError('expired')
     }
@@ -180,14 +183,15 @@ export class Sessions {
       const created = record.created ?? seenAt
       const { lifetimes } = this.#options
       const ms = lifetimes.capped(expiry.ms, created)
-      if (ms <= 0) {
+      if (ms <= 0 && expiry.ms > 0) {
         this.#over(ref).catch(() => {})
         return { ...stored, record: undefined, over: true }
       }
       try {
         const snapshot = new Snapshot(text, this.#options.text.serializer)
         void snapshot.data
-        const outdated = record.outdated ? { text, done: false } : undefined
+        const undated = record.created === undefined && this.#options.dated
+        const outdated = record.outdated ? { text, undated, done: false } : undefined
         const entry = { snapshot, readAt, seenAt, tombstone, digest, created, outdated, indexed: undefined }
         return { ...stored, entry: { ...entry, expiry: { ...expiry, ms } } }
       } catch (error) {

@@ -1,4 +1,5 @@
 import type { Moment } from '../base/clock.js'
+import type { RefusalReason } from '../base/errors.js'
 import type { Entry } from '../cache/entry.js'
 import type { Snapshot } from '../cache/snapshot.js'
 
@@ -24,6 +25,8 @@ export interface Sighting {
   base: Snapshot | undefined
   /** The end of its life as the app was told, in ms since the epoch. */
   expiresAt: number | undefined
+  /** Of what refusal of a save the app was told last. */
+  toldOf?: RefusalReason
   /**
    * Set while the request knows the session to be its own creation that Redis has not confirmed yet: it may then save over
    * any tombstone older than its first attempt.

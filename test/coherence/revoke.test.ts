@@ -177,7 +177,9 @@ class Ledger {
       else each.must.delete(login)
     }
     const end = this.#redis.data.get(PREFIX + name)?.expiresAt ?? 0
-    const entry = this.#redis.indexes.entries(this.#indexKeys[user]).find(([member]) => member === name)
+    const entry = this.#redis.indexes
+      .entries(this.#indexKeys[user])
+      .find(([member]) => member === name.replace('sha256:', ''))
     if (!entry) this.faults.push(`${after}: no entry for ${name} of ${user}`)
     // On Redis Cluster an entry is made for what is about to be written.
     else if (this.#redis.isCluster && !this.over) return

@@ -35,7 +35,7 @@ export async function startNode(
   const address = { host: server.host, port: server.port }
   // Both versions are supported; the types of the newer one stand for both.
   const client = ioredis === 6 ? new Redis(address) : (new Redis5(address) as unknown as Redis)
-  const store = new ClusteredRedisStore({ ...options, redis: client })
+  const store = new ClusteredRedisStore<object>({ ...options, redis: client })
   const node = { store, refused: [], unreadable: [] } as Node
   const errors: Error[] = []
   store.on('error', error => errors.push(error))

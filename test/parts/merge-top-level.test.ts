@@ -47,7 +47,10 @@ describe('mergeTopLevel', () => {
 
   it('hands over values as they are: Dates, Maps, instances, and texts that look like dates', () => {
     class Money {
-      constructor(readonly cents: number) {}
+      readonly cents: number
+      constructor(cents: number) {
+        this.cents = cents
+      }
     }
     const mine = { when: new Date(5), text: '2024-01-01T00:00:00.000Z' }
     const theirs = { map: new Map([[1, 2]]), price: new Money(5) }

@@ -76,16 +76,33 @@ describe('session indexes', () => {
     expect(() => indexes.at('nobody', 1)).toThrow(OptionError)
   })
 
-  it('limit one index, and there only who did not have the value before', () => {
+  it('limit one index, and know who has had the value before', () => {
     const indexes = indexesOf({ user, role }, { by: 'user', max: 3 })
     const limits = (before: object | undefined) =>
-      indexes.entering('s', { user: 'ada', roles: ['a'] }, before)?.places.map(({ limit }) => limit)
-    expect(limits(undefined)).toEqual([3, undefined])
-    expect(limits({ user: 'bob' })).toEqual([3, undefined])
-    expect(limits({ roles: ['ada'] })).toEqual([3, undefined])
-    expect(limits({ user: ['x', 'ada'] })).toEqual([undefined, undefined])
+      indexes
+        .entering('s', { user: 'ada', roles: ['a'] }, before)
+        ?.places.map(({ limit, kept }) => [limit, kept])
+    expect(limits(undefined)).toEqual([
+      [3, false],
+      [undefined, false],
+    ])
+    expect(limits({ user: 'bob' })).toEqual([
+      [3, false],
+      [undefined, false],
+    ])
+    expect(limits({ roles: ['ada'] })).toEqual([
+      [3, false],
+      [undefined, false],
+    ])
+    expect(limits({ user: ['x', 'ada'] })).toEqual([
+      [3, true],
+      [undefined, false],
+    ])
     // What was saved before the function was what it is now has no value.
-    expect(limits({ user: {} })).toEqual([3, undefined])
+    expect(limits({ user: {} })).toEqual([
+      [3, false],
+      [undefined, false],
+    ])
   })
 })
 

@@ -34,7 +34,12 @@ interface Entering {
   discounted?: (string | number)[]
 }
 
-const limits = ({ limit = '', discounted = [] }: Entering) => [limit, discounted.length / 2, ...discounted]
+const limits = ({ limit = '', discounted = [] }: Entering) => [
+  limit,
+  '',
+  discounted.length / 2,
+  ...discounted,
+]
 const enter = (member: string, { px = 60_000, pending, grace = 0, ...rest }: Entering = {}) =>
   run(enterScript, [INDEX], px, member, pending ? '1' : '', grace, ...limits(rest))
 const prune = (grace: number, ...pairs: (string | number)[]) => run(pruneScript, [INDEX], grace, ...pairs)
@@ -42,7 +47,7 @@ const save = (value: string, entering: Entering & { px?: number; keepEnd?: boole
   run(
     saveScript,
     [SESSION, TOMBSTONE, INDEX],
-    ...[value, entering.px ?? 60_000, '', '', '', '', 600_000, entering.keepEnd ? '1' : '', 1, '', '', 2],
+    ...[value, entering.px ?? 60_000, '', '', '', '', 600_000, entering.keepEnd ? '1' : '', 1, '', '', 2, ''],
     ...['s', '', 0, ...limits(entering)],
   ) as Promise<unknown[]>
 
@@ -106,7 +111,7 @@ describe('enter', () => {
     expect(await enter('c', { limit: 2, discounted: ['a', String(known)] })).toBeNull()
     await enter('a')
     expect(await enter('d', { limit: 3, discounted: ['a', String(known)] })).not.toBeNull()
-    const args = [60_000, 'e', '', 0, '', 0, 3, 0]
+    const args = [60_000, 'e', '', 0, '', '', 0, 3, '', 0]
     expect(((await run(enterScript, [OTHER, INDEX], ...args)) as unknown[])[0]).toBe(1)
     expect(await redis.exists(OTHER)).toBe(0)
   })
@@ -212,7 +217,7 @@ describe('a session and its entry', () => {
 
   it('are touched in one step, if the session is the one that is known (guards: the SHA-1 in the touch)', async () => {
     const touch = (digest: string) =>
-      run(touchScript, [SESSION, INDEX], 300_000, '', '', 1, '', '', digest, 1, 's', '', 0, '', 0)
+      run(touchScript, [SESSION, INDEX], 300_000, '', '', 1, '', '', digest, 1, 's', '', 0, '', '', 0)
     await redis.set(SESSION, 'one', 'PX', 1_000)
     expect(await touch('0'.repeat(40))).toBe(3)
     expect(await redis.exists(INDEX)).toBe(0)

@@ -23,12 +23,18 @@ const members = async (value = 'ada') => [...(await entriesOf(admin, value)).key
 const namesOf = (store: IndexedNode, hashIds: IdHashing, ids: string[]) =>
   ids.map(id => (hashIds === false ? id : String(store.handleOf(id)))).sort()
 
+/** Of a hash only the digits stand in an index. */
+const digitsOf = (store: Parameters<typeof namesOf>[0], ids: string[]) =>
+  namesOf(store, true, ids)
+    .map(name => name.replace('sha256:', ''))
+    .sort()
+
 describe('an index of hashed ids', () => {
   it('holds hashes and no id, and is read as handles (guards: no id in an index)', async () => {
     const store = await node(true)
     for (const id of ['one', 'two', 'three']) await store.set(id, { user: 'ada' })
     await store.touch('one', visit('ada', 600_000))
-    expect(await members()).toEqual(namesOf(store, true, ['one', 'two', 'three']))
+    expect(await members()).toEqual(digitsOf(store, ['one', 'two', 'three']))
     const dump = await Promise.all((await admin.keys('crs:index:*')).map(key => admin.zrange(key, 0, '-1')))
     expect(JSON.stringify(dump)).not.toMatch(/one|two|three/)
     const views = await store.by('user', 'ada').list()
@@ -99,13 +105,13 @@ it('after the way there no id is left in an index, as soon as the sessions of be
   await adopting.set('middle', visit('ada', 60_000))
   const hashing = await node(true)
   await hashing.set('early', { ...(await hashing.get('early')), ...visit('ada', 600_000) })
-  expect(await members()).toEqual(['early', 'middle', ...namesOf(hashing, true, ['early'])])
+  expect(await members()).toEqual(['early', 'middle', ...digitsOf(hashing, ['early'])].sort())
   expect(await named(hashing, 'ada')).toEqual(namesOf(hashing, true, ['early', 'middle']))
   // As if a minute had gone by.
   await admin.zadd('crs:index:1:user:ada:sess:', 1, 'early', 1, 'middle')
   await admin.del('sess:middle')
   await hashing.set('late', visit('ada', 60_000))
-  expect(await members()).toEqual(namesOf(hashing, true, ['early', 'late']))
+  expect(await members()).toEqual(digitsOf(hashing, ['early', 'late']))
 })
 
 it('stands under the keyPrefix of the client, with what it names', async () => {

@@ -187,7 +187,6 @@ describe('a value', () => {
     ['infinite', Number.POSITIVE_INFINITY, 'Infinity'],
     ['an object', { id: 1 }, 'object'],
     ['a date', new Date(), 'object'],
-    ['a promise', Promise.resolve('ada'), 'object'],
     ['a list in a list', [['ada']], 'object'],
     ['too long', 'x'.repeat(1_025), 'a text of 1025 characters'],
     ['half a character', 'a\ud800', 'a text of 2 characters'],
@@ -204,6 +203,17 @@ describe('a value', () => {
     expect(await admin.dbsize()).toBe(0)
     if (Array.isArray(user)) return
     expect(() => store.by('user', user as never)).toThrow(`by: got ${got}, allowed is`)
+  })
+
+  it('that is a promise is refused, and nobody is left to hear of its failure', async () => {
+    const refusing = await indexedNode({
+      redis: server.url,
+      indexes: { user: () => Promise.reject(new Error('late')) as never, role: () => 'x' },
+    })
+    expect(String(await rejection(refusing.set('one', { number: 1 })))).toBe(
+      'SessionError: indexes.user: the function must answer at once, not with a promise',
+    )
+    expect(await admin.dbsize()).toBe(0)
   })
 
   it('that is missing cannot be asked for', () => {

@@ -247,6 +247,7 @@ describe('an entry that was found to lead nowhere', () => {
         '',
         0,
         1,
+        '',
         discounted.length / 2,
         ...discounted,
       )

@@ -13,20 +13,20 @@ export class SimulatedIndexes {
     return [...(this.#sets.get(key) ?? [])].map(([member, score]) => [member, String(score)])
   }
 
-  enter(keys: readonly string[], px: number, args: readonly string[]): unknown[] {
+  enter(keys: readonly string[], px: number, args: readonly string[], there = true): unknown[] {
     const [member = '', pending, grace = '0'] = args
     const now = this.#clock.wall()
     let from = 3
     for (const [index, key] of keys.entries()) {
       const set = this.#sets.get(key) ?? new Map<string, number>()
-      const [limit, count] = [args[from], Number(args[from + 1])]
+      const [limit, kept, count] = [args[from], args[from + 1] === '1', Number(args[from + 2])]
       let others = set.size - (set.has(member) ? 1 : 0)
       for (let pair = 0; pair < count; pair++) {
-        const [known = '', score] = args.slice(from + 2 + 2 * pair, from + 4 + 2 * pair)
+        const [known = '', score] = args.slice(from + 3 + 2 * pair, from + 5 + 2 * pair)
         if (String(set.get(known)) === score) others--
       }
-      if (limit && others >= Number(limit)) return [index, this.entries(key).flat()]
-      from += 2 + 2 * count
+      if (limit && !(there && kept) && others >= Number(limit)) return [index, this.entries(key).flat()]
+      from += 3 + 2 * count
     }
     for (const key of keys) {
       const set = this.#sets.get(key) ?? new Map<string, number>()

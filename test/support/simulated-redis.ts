@@ -135,8 +135,8 @@ export class SimulatedRedis {
         if (there !== undefined && expected && hash('sha1', there) !== expected) {
           return ['changed', tombstones, now, 0, 1]
         }
-        const life = keepEnd === '1' && left > 0 ? left : Number(px)
-        const full = this.indexes.enter(keys.slice(Number(names)), life, arg.slice(12))
+        const life = keepEnd === '1' && left > 0 ? Math.min(left, Number(arg[12]) || left) : Number(px)
+        const full = this.indexes.enter(keys.slice(Number(names)), life, arg.slice(13), left !== -2)
         if (full.length > 0) return ['full', tombstones, now, 0, left === -2 ? 0 : 1, full]
         for (const [session = '', key = ''] of pairs) {
           const tombstone = this.get(key)
@@ -161,7 +161,7 @@ export class SimulatedRedis {
         return shorter ? 2 : 1
       }
       case 'destroy': {
-        const [channel = '', message = '', id = '', tombstoneTtl] = arg
+        const [channel = '', message = '', id = '', tombstoneTtl, back] = arg
         if (channel) this.publish(channel, message)
         const pairs = pairsOf(keys)
         let written = `1:${now}:${id}`
@@ -171,6 +171,7 @@ export class SimulatedRedis {
           const tombstone = before[index]
           if (tombstone?.endsWith(id)) {
             written = tombstone
+            if (back === '1' && this.data.delete(session)) found++
             continue
           }
           if (this.data.delete(session)) found++
