@@ -105,6 +105,19 @@ describe('with mergeTopLevel', () => {
     expect(a.stats.conflicts).toBe(2)
   })
 
+  it('what came between is no session any more: refused, and left alone (guards: nothing is merged with it)', async () => {
+    const [a] = await two(mergeTopLevel)
+    for (const value of ['not JSON', '"text"', '[1]', '']) {
+      await a.save('s', { user: 1 }, undefined, DAY)
+      const mine = await read(a)
+      redis.data.set('sess:s', { value, expiresAt: clock.wall() + 60_000 })
+      await expect(a.save('s', { ...mine.data, a: 1 }, mine.sighting, DAY)).rejects.toMatchObject(REFUSED)
+      expect(redis.get('sess:s')).toBe(value)
+      a.parts.cache?.evict('s')
+    }
+    expect(a.stats.refusedSaves).toBe(4)
+  })
+
   it('memory holds what was merged', async () => {
     const [a, b] = await two(mergeTopLevel)
     const mine = await read(a)

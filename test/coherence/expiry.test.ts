@@ -44,6 +44,17 @@ describe('a session in memory', () => {
     expect(node.peek('s')).toBeUndefined()
   })
 
+  it('is a session for as long as Redis has it: its last millisecond is not the end of absoluteTtl (guards: what is over)', async () => {
+    const other = await SimulatedNode.start(redis, clock, 'other', { cache: false })
+    await node.save('s', { v: 1 })
+    const pttl = redis.pttl.bind(redis)
+    redis.pttl = key => (pttl(key) > 0 ? 0 : pttl(key))
+    expect((await other.read('s')).data).toEqual({ v: 1 })
+    await settled()
+    expect(redis.get('sess:s')).toBeDefined()
+    expect(other.events).toEqual([])
+  })
+
   it('is never served past its end though a pause kept every timer from running', async () => {
     const short = await SimulatedNode.start(redis, clock, 'short', { cluster: false })
     await short.save('s', { v: 1 }, undefined, { ttl: 700 })

@@ -16,6 +16,7 @@ import {
   openUserStore,
   readyUserStore,
   recordEvents,
+  type UserSession,
   type UserStore,
 } from './user-store.js'
 
@@ -278,6 +279,7 @@ describe('a session that is over', () => {
     const saved = store.set('one', Object.assign(session, { cookie: cookieOf(2 * DAY), n: 1 }))
     await expect(saved).rejects.toMatchObject({ code: 'ERR_REFUSED', reason: 'expired', status: 409 })
     expect(heard).toEqual(['created one new', 'expired one absoluteTtl', 'refused one expired'])
+    expect(store.cacheStats().refusedSaves).toBe(1)
     expect(await redis.exists('sess:one')).toBe(0)
   })
 })
@@ -303,6 +305,60 @@ describe('the option, where it was not always there,', () => {
     clock.forward(8 * HOUR)
     expect(await store.get('one')).toBeUndefined()
   })
+
+  it.each([
+    ['memory', {}],
+    ['no memory', { cache: false as const }],
+  ])(
+    'keeps it also where the cookie lives for longer, so that the end would not move, with %s (guards: a record without a time of creation is written anew)',
+    async (_what, options) => {
+      await openUserStore({ redis: server.url }).set('one', { cookie: cookieOf(5 * DAY), n: 1 })
+      const stores = [open(options), open(options)]
+      const prolong = (store: UserStore, session: UserSession) => {
+        session.cookie = { originalMaxAge: 5 * DAY, expires: new Date(clock.wall() + 5 * DAY) }
+        return store.touch('one', session)
+      }
+      // Both have seen it as it was.
+      const seen = [await loaded(stores[0] as UserStore, 'one'), await loaded(stores[1] as UserStore, 'one')]
+      for (const [n, store] of stores.entries()) {
+        await prolong(store, seen[n] as UserSession)
+        expect(store.cacheStats().skippedTouches).toBe(0)
+      }
+      expectAbout(Number(await createdOf('one')), Date.now())
+      expectAbout(await left('one'), 8 * HOUR)
+      await pass(7 * HOUR)
+      for (const store of stores) await prolong(store, await loaded(store, 'one'))
+      expectAbout(await left('one'), HOUR)
+      for (const store of stores) expect(await loaded(store, 'one')).toMatchObject({ n: 1 })
+      clock.forward(HOUR)
+      for (const store of stores) expect(await store.get('one')).toBeUndefined()
+    },
+  )
+
+  it.each<[what: string, before: number | undefined, absoluteTtl: number]>([
+    ['of before', undefined, 8 * HOUR],
+    ['of before it was lowered', 8 * HOUR, 2 * HOUR],
+  ])(
+    'ends a session %s on time that was saved without its end being moved (guards: the cap of an end that is kept)',
+    async (_what, before, absoluteTtl) => {
+      const earlier = openUserStore({ redis: server.url, clock, ...(before && { absoluteTtl: before }) })
+      await earlier.set('one', { cookie: cookieOf(5 * DAY), n: 1 })
+      const trusting = { cluster: { maxStaleness: 10 * DAY }, cache: { ttl: 10 * DAY } }
+      const store = await readyUserStore({ redis: server.url, clock, absoluteTtl, ...trusting })
+      const session = await loaded(store, 'one')
+      await new Promise(resolve => store.set('one', Object.assign(session, { n: 2 }) as never, resolve))
+      expectAbout(await left('one'), absoluteTtl)
+      // What counts here is what this node has been told.
+      await redis.persist('sess:one')
+      clock.forward(absoluteTtl - SLACK)
+      const held = await loaded(store, 'one')
+      expect(held).toMatchObject({ n: 2 })
+      expect(store.originOf(held)).toBe('memory')
+      clock.forward(SLACK)
+      await redis.del('sess:one')
+      expect(await store.get('one')).toBeUndefined()
+    },
+  )
 
   it('keeps it also at the next save', async () => {
     await openUserStore({ redis: server.url }).set('one', { cookie: cookieOf(5 * DAY) })

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { mergeTopLevel } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { rejection } from './open-store.js'
 import {
   cookieOf,
@@ -16,6 +17,8 @@ import {
 const K1 = { id: 'k1', secret: 'a'.repeat(64) }
 const K2 = { id: 'k2', secret: 'b'.repeat(64) }
 const CONFLICT = { name: 'RefusedError', code: 'ERR_REFUSED', reason: 'conflict', status: 409 }
+
+expectNoUnhandledRejections()
 
 let server: RedisServer
 let redis: Redis
@@ -155,6 +158,27 @@ describe('mergeTopLevel', () => {
     expect(await loaded(open(), 'one')).toMatchObject({ cookie: { originalMaxAge: 600_000 }, b: 1 })
     expect(await redis.pttl('sess:one')).toBeGreaterThan(500_000)
   })
+
+  it.each([
+    ['longer', 6_000_000, 5_900_000, 6_100_000],
+    ['shorter', 6_000, 1, 9_000],
+  ])(
+    'lets a session live as long as the other request says, which is %s (guards: the end of what is merged)',
+    async (_what, maxAge, least, most) => {
+      for (const prolonged of [true, false]) {
+        const { here, there, mine, theirs } = await twoRequests({}, { cookie: cookieOf(600_000) })
+        await save(there, theirs, { cookie: cookieOf(maxAge) })
+        const { cookie } = mine
+        // As express-session does before it saves.
+        if (prolonged) mine.cookie = { ...cookie, ...cookieOf(600_000) }
+        await save(here, mine, { a: 1 })
+        expect(await loaded(open(), 'one')).toMatchObject({ cookie: { originalMaxAge: maxAge }, a: 1 })
+        expect(await redis.pttl('sess:one')).toBeGreaterThan(least)
+        expect(await redis.pttl('sess:one')).toBeLessThan(most)
+        await redis.flushall()
+      }
+    },
+  )
 
   it('moves a session to the index where it belongs by what was merged', async () => {
     const { here, there, mine, theirs } = await twoRequests({}, { userId: 1 })
@@ -302,6 +326,7 @@ describe('a function of the app', () => {
       /^conflicts: the function threw$/,
     ],
     ['answers with a promise', async () => ({}), /must answer at once with a session/],
+    ['answers with a promise that fails', () => Promise.reject(new Error('late')), /must answer at once/],
     ['answers with null', () => null, /must answer at once with a session/],
     ['answers with a list', () => [], /cannot be stored/],
     ['answers with too much', () => ({ text: 'x'.repeat(2_000) }), /maxSessionBytes allows 1000/],

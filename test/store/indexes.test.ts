@@ -2,9 +2,12 @@ import type { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ClusteredRedisStore, OptionError, SessionError } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { entriesOf, type IndexedNode, indexedNode, named, type Visit } from './indexed-node.js'
 import { rejection } from './open-store.js'
+
+expectNoUnhandledRejections()
 
 let server: RedisServer
 let admin: Redis

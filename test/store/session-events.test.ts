@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { StoreEvents } from '../../src/index.js'
+import { SessionHandle, type StoreEvents } from '../../src/index.js'
+import type { SessionNames } from '../../src/redis/session-names.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import { rejection } from './open-store.js'
@@ -99,6 +100,22 @@ describe('destroyed', () => {
     ])
   })
 
+  it('is told of a session under its plain id, where ids are hashed, and not of one that is not there (guards: what a destroy finds that looks twice)', async () => {
+    // They do not hear each other.
+    const hashing = await readyUserStore({ redis: server.url, hashIds: true, cluster: { channel: 'one' } })
+    const adopting = open({ hashIds: 'adopt', cluster: { channel: 'two' } })
+    const { names } = (hashing as unknown as { parts: { names: SessionNames } }).parts
+    await until(() => !names.plainMayStand)
+    const said = recordEvents(hashing)
+    for (const id of ['none', 'nobody', 'none']) await hashing.destroy(id)
+    expect(said).toEqual([])
+    await adopting.set('a', { n: 1 })
+    expect(await redis.exists('sess:a')).toBe(1)
+    await hashing.destroy('a')
+    expect(await redis.keys('sess:*')).toEqual([])
+    expect(said).toEqual([`destroyed ${hashing.handleOf('a')} destroy`])
+  })
+
   it('names bulkDelete and clear', async () => {
     const { one, here, two, there } = await twoNodes()
     for (const id of ['a', 'b', 'c']) await one.set(id, { id })
@@ -138,6 +155,9 @@ describe('revoked', () => {
     await store.set('a', { n: 1 })
     await store.revoke(store.handleOf('a'))
     const handle = String(store.handleOf('a'))
+    // Nothing is left of it that could be found once more.
+    await store.revoke(store.handleOf('a'))
+    await store.revoke(SessionHandle.from(handle))
     expect(said).toEqual([`created ${handle} new`, `revoked ${handle} handle`])
   })
 })
@@ -182,6 +202,17 @@ describe('expired', () => {
     // It has never held it.
     expect(await two.get('a')).toBeUndefined()
     expect([here, there]).toEqual([['created a new', 'expired a ttl'], []])
+  })
+
+  it('is told once, however many requests find it at the same time', async () => {
+    const store = await readyUserStore({ redis: server.url })
+    const said = recordEvents(store)
+    await store.set('a', { cookie: cookieOf(100) })
+    await store.get('a')
+    await until(async () => (await redis.exists('sess:a')) === 0)
+    const found = await Promise.all(Array.from({ length: 10 }, () => store.get('a')))
+    expect(found.filter(Boolean)).toEqual([])
+    expect(said).toEqual(['created a new', 'expired a ttl'])
   })
 
   it('is not told of a session that was destroyed', async () => {
