@@ -1,6 +1,6 @@
 import calculateSlot from 'cluster-key-slot'
 import type { Cluster, Redis } from 'ioredis'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type IndexedNode, type IndexedOptions, indexedNode, named, visit } from '../store/indexed-node.js'
 import { rejection } from '../store/open-store.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
@@ -107,6 +107,25 @@ describe.skipIf(!realRedis())('indexes on Redis Cluster', () => {
     await other.set('one', visit('bob', 6_000_000, { number: 10 }))
     expect(await score('one', 'bob')).not.toBe(bob)
     expect(await named(store, 'bob')).toEqual(['one'])
+  })
+
+  it('are moved with their sessions where Redis may not write any more, and saves are refused (guards: an entry at maxmemory)', async () => {
+    const store = await node({ retry: false })
+    const all = (name: string, value: string) =>
+      Promise.all(admin.nodes('master').map(each => each.config('SET', name, value)))
+    await all('maxmemory-policy', 'noeviction')
+    for (const id of IDS) await store.set(id, visit('ada', 60_000))
+    await all('maxmemory', '1')
+    onTestFinished(async () => void (await all('maxmemory', '0')))
+    await Promise.all(IDS.map(id => store.touch(id, visit('ada', 600_000))))
+    for (const id of IDS) {
+      expect(await admin.pttl(prefix + id)).toBeGreaterThan(590_000)
+      expect(await score(id)).toBeGreaterThan(Date.now() + 590_000)
+    }
+    expect(await admin.pttl(index())).toBeGreaterThan(590_000)
+    const error = await rejection(store.set('new', visit('ada', 60_000)))
+    expect(error).toMatchObject({ code: 'ERR_REDIS', message: expect.stringContaining('OOM') })
+    expect(await named(store, 'ada')).toEqual([...IDS].sort())
   })
 
   it('outlast their sessions, and end', async () => {

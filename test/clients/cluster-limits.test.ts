@@ -38,6 +38,27 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
   const limited = (max: number, onLimit: 'evict-oldest' | 'reject', options: UserStoreOptions = {}) =>
     open({ maxSessions: { by: 'userId', max, onLimit }, ...options })
 
+  /** Lets a store enter sessions into their indexes, and write none before it is told to. */
+  function holdSaves(store: UserStore): { held: Promise<void>; write: () => void } {
+    const { port } = (store as unknown as { parts: { port: GuardedPort } }).parts
+    const run = port.run.bind(port)
+    let [arrive, write] = [() => {}, () => {}]
+    const held = new Promise<void>(resolve => {
+      arrive = resolve
+    })
+    const released = new Promise<void>(resolve => {
+      write = resolve
+    })
+    port.run = async (script, ...rest) => {
+      if (script.name === 'save') {
+        arrive()
+        await released
+      }
+      return run(script, ...rest)
+    }
+    return { held, write }
+  }
+
   /** The ids of the sessions that are there, on whichever server. */
   async function alive(): Promise<string[]> {
     const keys = await Promise.all(admin.nodes('master').map(node => node.keys('sess:*')))
@@ -89,6 +110,19 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
     expect(await alive()).toEqual([])
   })
 
+  it.each(['evict-oldest', 'reject'] as const)(
+    'frees a place by a logout at once, of a session that was just made, with %s (guards: what was destroyed is not about to be written)',
+    async onLimit => {
+      const store = limited(1, onLimit)
+      for (const id of ['one', 'two', 'three']) {
+        await store.set(id, { userId: 7 })
+        expect(Number(await admin.zscore(INDEX, id))).toBeLessThan(0)
+        await store.destroy(id)
+      }
+      expect(await alive()).toEqual([])
+    },
+  )
+
   it('keeps nobody out for a session that is gone', async () => {
     const store = limited(1, 'reject', { deadline: 300, retry: false })
     await store.set('one', { userId: 7 })
@@ -124,23 +158,42 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
 
   it('turns a login down while another is between its entry and its session (guards: announcements)', async () => {
     const [first, second] = [limited(1, 'reject'), limited(1, 'reject')]
-    const { port } = (first as unknown as { parts: { port: GuardedPort } }).parts
-    const run = port.run.bind(port)
-    let write = () => {}
-    port.run = async (script, ...rest) => {
-      if (script.name === 'save') {
-        await new Promise<void>(resolve => {
-          write = resolve
-        })
-      }
-      return run(script, ...rest)
-    }
+    const { held, write } = holdSaves(first)
     const saved = first.set('one', { userId: 7 })
-    await until(async () => (await admin.zcard(INDEX)) === 1)
+    await held
     expect(await rejection(second.set('two', { userId: 7 }))).toMatchObject(LIMIT)
     write()
     await saved
     expect(await alive()).toEqual(['one'])
+  })
+
+  it('lets a login wait for another that is between its entry and its session, and then evicts that (guards: announcements are waited for)', async () => {
+    const [first, second] = [limited(1, 'evict-oldest'), limited(1, 'evict-oldest')]
+    const heard = recordEvents(second)
+    const { held, write } = holdSaves(first)
+    const one = first.set('one', { userId: 7 })
+    await held
+    let looks = 0
+    const { port } = (second as unknown as { parts: { port: GuardedPort } }).parts
+    const send = port.run.bind(port)
+    port.run = (script, ...rest) => {
+      if (script.name === 'load') looks++
+      return send(script, ...rest)
+    }
+    const two = second.set('two', { userId: 7 })
+    await until(() => looks > 1)
+    write()
+    await Promise.all([one, two])
+    expect(await alive()).toEqual(['two'])
+    expect(heard).toEqual(['evicted one maxSessions', 'created two new'])
+  })
+
+  it('carries out two logins at the same time on two nodes, where there is room for one', async () => {
+    const stores = [limited(1, 'evict-oldest'), limited(1, 'evict-oldest')]
+    for (let turn = 0; turn < 10; turn++) {
+      await Promise.all(stores.map((store, n) => store.set(`${turn}-${n}`, { userId: 7 })))
+      expect(await alive()).toHaveLength(1)
+    }
   })
 
   it('never has more than may be, however many log in on several nodes at the same time, and refuses the others', async () => {

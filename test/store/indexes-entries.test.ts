@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type PartialError, RefusedError, type ReindexResult } from '../../src/index.js'
+import { pruneScript } from '../../src/redis/index-scripts.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import {
@@ -146,6 +147,112 @@ describe('an entry', () => {
     await expect(store.set('one', { ...seen, user: 'ada' })).rejects.toThrow(RefusedError)
     expect(await store.touch('one', { user: 'ada' })).toBeUndefined()
     expect(await admin.exists(ADA)).toBe(0)
+  })
+})
+
+describe('the entry of a session to which Redis sets no end', () => {
+  beforeEach(async () => {
+    await admin.set('sess:old', JSON.stringify({ user: 'ada' }))
+    await store.reindex()
+    expect((await entriesOf(admin, 'ada')).get('old')).toBe(Number.POSITIVE_INFINITY)
+    expect(await admin.pttl(ADA)).toBe(-1)
+  })
+
+  it('gets one when the session does, and so does its index (guards: an end instead of none)', async () => {
+    await store.touch('old', visit('ada', 60_000))
+    expect(Math.abs(await margin('old'))).toBeLessThan(3)
+    expect(await admin.pttl(ADA)).toBeGreaterThan(0)
+    expect(await admin.pttl(ADA)).toBeLessThan(70_000)
+    await store.set('old', { ...(await store.get('old')), ...visit('ada', 300_000) })
+    expect(Math.abs(await margin('old'))).toBeLessThan(3)
+    expect(await admin.pttl(ADA)).toBeLessThan(340_000)
+  })
+
+  it('keeps its index while it stands, and no longer', async () => {
+    await store.set('new', visit('ada', 60_000))
+    expect(await admin.pttl(ADA)).toBe(-1)
+    await store.destroy('old')
+    expect(await named(store, 'ada')).toEqual(['new'])
+    await until(async () => (await entriesOf(admin, 'ada')).size === 1)
+    await store.set('new', visit('ada', 61_000))
+    expect(await admin.pttl(ADA)).toBeGreaterThan(60_000)
+  })
+
+  it('is not removed by who has seen it, once the session has one (guards: the score)', async () => {
+    await store.touch('old', visit('ada', 60_000))
+    await admin.eval(pruneScript.lua, 1, ADA, 0, 'old', 'inf')
+    expect(await named(store, 'ada')).toEqual(['old'])
+  })
+})
+
+describe.skipIf(!realRedis())('where Redis may not write any more', () => {
+  it('a touch moves a session and its entries, and a save is refused and enters nothing (guards: the entry after the write)', async () => {
+    const full = await startRedis({ config: { 'maxmemory-policy': 'noeviction' } })
+    onTestFinished(() => full.stop())
+    const client = full.client()
+    const node = await indexedNode({ redis: full.url, retry: false })
+    const unknowing = await indexedNode({ redis: full.url, retry: false, cache: false })
+    for (const id of ['one', 'two']) await node.set(id, visit('ada', 60_000))
+    await client.config('SET', 'maxmemory', '1')
+    expect(await rejection(client.set('any', 'x'))).toMatchObject({ message: expect.stringContaining('OOM') })
+    await node.touch('one', visit('ada', 600_000))
+    await unknowing.touch('two', visit('ada', 600_000))
+    for (const id of ['one', 'two']) {
+      expect(await client.pttl(`sess:${id}`)).toBeGreaterThan(590_000)
+      const entry = (await entriesOf(client, 'ada')).get(id) ?? 0
+      expect(entry).toBeGreaterThan(Date.now() + 590_000)
+    }
+    expect(await client.pttl(ADA)).toBeGreaterThan(590_000)
+    for (const id of ['one', 'new']) {
+      const error = await rejection(node.set(id, visit('bob', 60_000, { number: 1 })))
+      expect(error).toMatchObject({ code: 'ERR_REDIS', message: expect.stringContaining('OOM') })
+    }
+    expect(await client.keys('crs:index:*')).toEqual([ADA])
+    expect(await named(node, 'ada')).toEqual(['one', 'two'])
+  })
+})
+
+describe.skipIf(!realRedis())('a value that very many sessions have', () => {
+  const length = 4_100
+
+  /** As many as stores would make, but faster. */
+  async function fill(count: number, ended = 0): Promise<void> {
+    const end = (await now()) + 600_000
+    const ids = Array.from({ length: count }, (_, n) => `s${n}`)
+    await admin.mset(ids.flatMap(id => [`sess:${id}`, '{"user":"ada"}']))
+    const gone = Array.from({ length: ended }, (_, n) => `gone-${n}`)
+    for (let at = 0; at < count + ended; at += 1_000) {
+      await admin.zadd(ADA, ...[...ids, ...gone].slice(at, at + 1_000).flatMap(id => [end, id]))
+    }
+  }
+
+  it.each([
+    ['as Redis keeps them by default', '128', 0],
+    ['where Redis hands over all entries at once', '20000', 4_900],
+  ])(
+    'shows, counts and revokes them all, %s (guards: what Lua can hand over)',
+    async (_what, entries, ended) => {
+      await admin.config('SET', 'zset-max-listpack-entries', entries)
+      onTestFinished(async () => void (await admin.config('SET', 'zset-max-listpack-entries', '128')))
+      await fill(length, ended)
+      expect(await store.by('user', 'ada').list()).toHaveLength(length)
+      expect(await store.by('user', 'ada').count()).toBe(length)
+      expect(await store.by('user', 'ada').revoke()).toMatchObject({ matched: length, deleted: length })
+      expect(await store.by('user', 'ada').count()).toBe(0)
+    },
+  )
+
+  it('limits them', async () => {
+    await fill(length)
+    const limited = (onLimit: 'reject' | 'evict-oldest') =>
+      indexedNode({ redis: server.url, deadline: 30_000, maxSessions: { by: 'user', max: length, onLimit } })
+    const strict = await limited('reject')
+    const refused = await rejection(strict.set('new', { user: 'ada' }))
+    expect(refused).toMatchObject({ code: 'ERR_REFUSED', reason: 'limit' })
+    const evicting = await limited('evict-oldest')
+    await evicting.set('new', { user: 'ada' })
+    expect(await evicting.by('user', 'ada').count()).toBe(length)
+    expect(await admin.exists('sess:new')).toBe(1)
   })
 })
 

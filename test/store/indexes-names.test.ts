@@ -98,6 +98,37 @@ describe.each(NEIGHBOURS)('an index of nodes with %o and with %o', (one, other) 
   })
 })
 
+const ODD_IDS = [
+  'a'.repeat(64),
+  `=${'a'.repeat(64)}`,
+  `==${'b'.repeat(64)}`,
+  '0123456789abcdef'.repeat(4),
+  '=',
+  '=one',
+  'one',
+  `{5}${'c'.repeat(64)}`,
+  'sha256:',
+  'A'.repeat(64),
+]
+
+describe.each<IdHashing>([false, 'adopt', true])('an index with hashIds %o', hashIds => {
+  it('takes no id for a hash, or for another id, whatever it looks like (guards: the mark of what looks like a hash)', async () => {
+    const store = await node(hashIds)
+    // Whose hash looks like an id, and the other way round.
+    const ids = [...ODD_IDS, String(store.handleOf('one')).replace('sha256:', '')]
+    for (const id of ids) await store.set(id, visit('ada', 60_000))
+    if (hashIds === true) for (const member of await members()) expect(member).toMatch(/^[0-9a-f]{64}$/)
+    expect(await members()).toHaveLength(ids.length)
+    expect(await named(store, 'ada')).toEqual(namesOf(store, hashIds, ids))
+    expect(await store.by('user', 'ada').count()).toBe(ids.length)
+    const kept = ids[0] as string
+    const result = await store.by('user', 'ada').revoke({ except: kept })
+    expect(result).toMatchObject({ matched: ids.length - 1, deleted: ids.length - 1 })
+    for (const id of ids) expect(Boolean(await store.get(id))).toBe(id === kept)
+    expect(await named(store, 'ada')).toEqual(namesOf(store, hashIds, [kept]))
+  })
+})
+
 it('after the way there no id is left in an index, as soon as the sessions of before have ended', async () => {
   const plain = await node(false)
   await plain.set('early', visit('ada', 60_000))

@@ -247,6 +247,19 @@ describe('what this node cannot read', () => {
     expect(await failing.by('user', 'ada').revoke()).toMatchObject({ deleted: 1 })
   })
 
+  it("is a record that is no JSON: neither listed nor counted, but told, and destroyed (guards: what is unreadable is nobody else's)", async () => {
+    for (const id of ['one', 'two']) await store.set(id, { user: 'ada' })
+    await admin.set('sess:one', 'not JSON', 'KEEPTTL')
+    const told: string[] = []
+    store.on('unreadable', ({ id }) => told.push(id))
+    expect(await named(store, 'ada')).toEqual(['two'])
+    expect(told).toEqual(['one'])
+    expect(await store.by('user', 'ada').count()).toBe(1)
+    expect(told).toEqual(['one', 'one'])
+    expect(await store.by('user', 'ada').revoke()).toMatchObject({ matched: 2, deleted: 2, failed: 0 })
+    expect(await admin.keys('sess:*')).toEqual([])
+  })
+
   it('is no session at all: such a value is neither listed nor counted, but destroyed, as another node may read it', async () => {
     await store.set('one', { user: 'ada' })
     await admin.del('sess:one')
