@@ -203,7 +203,7 @@ describe.skipIf(!realRedis())('the snippets run', () => {
   })
 
   it('Koa: login, who am I, logout', async () => {
-    const { url } = await run(snippet("from 'koa'"))
+    const { url } = await run(snippet('await ctx.session.regenerate('))
     const browser = request.agent(url)
     await browser.get('/').expect(200, { userId: null })
     await browser.post('/login').expect(200)
@@ -255,11 +255,15 @@ describe.skipIf(!realRedis())('the snippets run', () => {
     await until(() => output().includes('2 sessions ended'))
   })
 
-  it('a request that loses to another is told, and only then', async () => {
-    const { url } = await run(snippet("conflicts: 'reject'"))
+  it.each([
+    ['Express', 'res.status(error.status)'],
+    ['Koa', 'ctx.status = error.status'],
+  ])('%s: a request that loses to another is told, and only then', async (_framework, part) => {
+    const { url } = await run(snippet(part))
     const browser = request.agent(url)
     const { headers } = await browser.post('/basket/first').expect(200, '1 articles')
-    const cookie = String(headers['set-cookie']).split(';')[0] as string
+    const given = headers['set-cookie'] as unknown as string[]
+    const cookie = given.map(line => line.split(';')[0]).join('; ')
     const statuses: number[] = []
     await until(async () => {
       const answers = await Promise.all(
