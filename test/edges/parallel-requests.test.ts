@@ -34,6 +34,8 @@ interface Site {
   readonly errors: Error[]
   /** The sessions whose save was refused, by the reason. */
   readonly refused: string[]
+  /** What has been answered. */
+  readonly answers: string[]
   /** A new browser's first request; then what it sends, to a node of its choice. */
   browser(): Promise<(node: number, path: string) => Promise<number>>
   /** What is in the session, once all is settled. */
@@ -60,7 +62,7 @@ type Handler = Parameters<typeof serve>[0]
 
 async function start(build: Build, conflicts: Policy, { nodes: count = 1, waiting = 0 } = {}): Promise<Site> {
   const prefix = freshPrefix()
-  const [errors, refused]: [Error[], string[]] = [[], []]
+  const [errors, refused, answers]: [Error[], string[], string[]] = [[], [], []]
   const barrier = new Barrier(waiting)
   const nodes = await Promise.all(
     Array.from({ length: count }, async (_, number) => {
@@ -86,7 +88,7 @@ async function start(build: Build, conflicts: Policy, { nodes: count = 1, waitin
     return async (node: number, path: string) => {
       const { url } = nodes[node % count] as Node
       const answer = await fetch(url + path, { headers: { cookie: given.join('; ') } })
-      await answer.arrayBuffer()
+      answers.push(await answer.text())
       return answer.status
     }
   }
@@ -95,7 +97,7 @@ async function start(build: Build, conflicts: Policy, { nodes: count = 1, waitin
     expect(others).toEqual([])
     return JSON.parse((await redis.get(String(key))) ?? '') as Fields
   }
-  return { nodes, errors, refused, browser, session }
+  return { nodes, errors, refused, answers, browser, session }
 }
 
 const expressApp =
@@ -125,7 +127,15 @@ const expressApp =
         session[`also${req.params.key}`] = true
       }
       if (!explicit) return res.json({})
-      req.session.save(error => (error ? next(error) : res.json({})))
+      req.session.save(error => {
+        if (!error) res.json({})
+        else if (req.query.caught === undefined) next(error)
+        else {
+          // Which is tried to be saved at the end of the response.
+          session.notice = 'refused'
+          res.status(423).json({ reason: error.reason })
+        }
+      })
     })
     app.get('/look', (_req, res) => {
       res.json({})
@@ -158,6 +168,13 @@ const koaApp =
       if (ctx.query.twice !== undefined) {
         await session.manuallyCommit()
         session[`also${key}`] = true
+      }
+      if (ctx.query.caught === undefined) return
+      try {
+        await session.save()
+      } catch (error) {
+        ctx.status = 423
+        ctx.body = { reason: (error as RefusedError).reason }
       }
     })
     return app.callback()
@@ -265,6 +282,21 @@ describe('with mergeTopLevel', () => {
     await until(async () => Object.keys(await site.session()).length >= 2 * REQUESTS + 2)
     expect(await site.session()).toMatchObject({ ...START, ...everyKey(), ...Object.fromEntries(also) })
     expect([site.errors, site.refused]).toEqual([[], []])
+  })
+})
+
+describe.each([
+  ['Express', expressApp({ explicit: true })],
+  ['Koa', koaApp()],
+])("with 'reject' %s", (_kind, build) => {
+  it('lets a handler that catches the refusal answer by itself, and tells of it once (guards: what was told is not told again)', async () => {
+    const site = await start(build, 'reject', { nodes: 3, waiting: REQUESTS })
+    const states = await all(site, '?together&caught')
+    expect(states.filter(status => status === 423)).toHaveLength(REQUESTS - 1)
+    expect(states.filter(status => status === 200)).toHaveLength(1)
+    expect(site.answers.filter(answer => answer === '{"reason":"conflict"}')).toHaveLength(REQUESTS - 1)
+    expect(site.refused).toEqual(Array(REQUESTS - 1).fill('conflict'))
+    expect(site.errors).toEqual([])
   })
 })
 

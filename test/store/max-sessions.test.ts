@@ -7,6 +7,7 @@ import Koa from 'koa'
 import koaSession from 'koa-session'
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../src/base/clock.js'
+import type { RefusedError } from '../../src/index.js'
 import { enterScript } from '../../src/redis/index-scripts.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
@@ -445,6 +446,15 @@ describe('over HTTP', () => {
         req.session.save(error => (error ? next(error) : res.send('logged in')))
       })
     })
+    app.get('/careful', (req, res) => {
+      Object.assign(req.session, { userId: 7 })
+      req.session.save(error => {
+        if (!error) return res.send('logged in')
+        // Which is tried to be saved at the end of the response.
+        Object.assign(req.session, { notice: 'refused' })
+        res.status(423).send(`no room: ${error.reason}`)
+      })
+    })
     app.get('/implicit', (req, res) => {
       Object.assign(req.session, { userId: 7 })
       res.send('logged in')
@@ -465,6 +475,13 @@ describe('over HTTP', () => {
       if (ctx.path === '/login') {
         Object.assign(ctx.session ?? {}, { userId: 7 })
         ctx.body = 'logged in'
+      } else if (ctx.path === '/careful') {
+        Object.assign(ctx.session ?? {}, { userId: 7 })
+        ctx.body = 'logged in'
+        await Promise.resolve(ctx.session?.save()).catch((error: RefusedError) => {
+          ctx.status = 423
+          ctx.body = `no room: ${error.reason}`
+        })
       } else {
         ctx.status = ctx.session?.userId === undefined ? 401 : 200
         ctx.body = {}
@@ -519,6 +536,24 @@ describe('over HTTP', () => {
       'error ERR_REFUSED',
     ])
   })
+
+  it.each([
+    ['Express', expressApp],
+    ['Koa', koaApp],
+  ])(
+    '%s: a handler that catches the refusal answers by itself, and it is told of once (guards: what was told is not told again)',
+    async (_kind, build) => {
+      const { ask, errors, heard } = await serve('reject', build)
+      expect(await ask('/careful')).toMatchObject({ status: 200, text: 'logged in' })
+      for (const times of [1, 2]) {
+        expect(await ask('/careful')).toMatchObject({ status: 423, text: 'no room: limit' })
+        const told = heard.filter(event => !event.startsWith('created'))
+        expect(told).toEqual(Array(times).fill(expect.stringMatching(/^refused .* limit$/)))
+      }
+      expect(errors).toEqual([])
+      expect(await alive()).toHaveLength(1)
+    },
+  )
 
   it.each([
     ['Express', expressApp],
