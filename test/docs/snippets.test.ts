@@ -307,5 +307,5 @@ describe.skipIf(!realRedis())('the snippets run', () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) await run(next)
     }
     await Promise.all([runAll(), runAll(), runAll(), runAll()])
-  })
+  }, 60_000)
 })
