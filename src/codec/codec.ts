@@ -84,6 +84,11 @@ export class Codec {
 
   /** Rejects with UnreadableError if the bytes are no record, with RecordError if this node is not set up to read it. */
   async open(bytes: Buffer, binding: () => string): Promise<Opened> {
+    return this.openAtOnce(bytes, binding)
+  }
+
+  /** The same for who opens a million: a promise only of what has to be decompressed. It throws what `open` rejects with. */
+  openAtOnce(bytes: Buffer, binding: () => string): Opened | Promise<Opened> {
     const { encryption, maxSessionBytes, stats } = this.#options
     const envelope = isEnvelope(bytes) ? readEnvelope(bytes) : undefined
     let payload = envelope?.body ?? bytes
@@ -95,11 +100,11 @@ export class Codec {
       if (!encryption.acceptPlaintext) throw new UnreadableError('it is not encrypted')
       stats.plaintextReads++
     }
-    if (envelope && envelope.compression !== 0) {
-      payload = await decompress(envelope, payload, maxSessionBytes)
-    }
     const created = envelope?.created
     const outdated = envelope?.keyId !== this.#writingKey || (this.#options.dated && created === undefined)
-    return { text: payload.toString(), created, outdated }
+    const opened = (text: Buffer) => ({ text: text.toString(), created, outdated })
+    return envelope && envelope.compression !== 0
+      ? decompress(envelope, payload, maxSessionBytes).then(opened)
+      : opened(payload)
   }
 }

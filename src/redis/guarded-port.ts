@@ -130,6 +130,7 @@ export class GuardedPort implements RedisPort {
         name: server,
         owns: slot => primary.owns(slot),
         scan: (cursor, pattern, count) => guard('scan', () => primary.scan(cursor, pattern, count)),
+        scanLives: (cursor, pattern, count) => guard('scan', () => primary.scanLives(cursor, pattern, count)),
         read: keys => guard('read', () => primary.read(keys), keys),
         runId: () => guard('info', () => primary.runId()),
         evictionPolicy: () => guard('info', () => primary.evictionPolicy()),
@@ -269,7 +270,15 @@ export class GuardedPort implements RedisPort {
 
   #within<T>(ms: number, answer: Promise<T>, late: (ms: number) => StoreError): Promise<T> {
     return new Promise((resolve, reject) => {
-      const cancel = this.#options.clock.after(ms, () => reject(late(ms)))
+      let turn: NodeJS.Immediate | undefined
+      const cancelTimer = this.#options.clock.after(ms, () => {
+        // An answer that is here counts, even if the event loop was held up for so long that nobody has read it.
+        turn = setImmediate(() => reject(late(ms)))
+      })
+      const cancel = () => {
+        cancelTimer()
+        clearImmediate(turn)
+      }
       answer.then(
         value => {
           cancel()

@@ -1,7 +1,7 @@
 import calculateSlot from 'cluster-key-slot'
 import { type Cluster, Redis } from 'ioredis'
 import { Confirmers } from './confirmers.js'
-import { IoredisPrimary } from './ioredis-primary.js'
+import { IoredisPrimary, type RunScript } from './ioredis-primary.js'
 import type { Argument, RedisPort } from './redis-port.js'
 import type { Script } from './script.js'
 
@@ -101,7 +101,8 @@ export class IoredisPort implements RedisPort {
   primaries(): IoredisPrimary[] {
     if (!this.isCluster) {
       const client = this.#client as Redis
-      return [new IoredisPrimary(ONE_SERVER, client, () => true, this.#confirmers)]
+      const run: RunScript = (script, args) => this.run(script, [], args)
+      return [new IoredisPrimary(ONE_SERVER, client, () => true, this.#confirmers, run)]
     }
     const cluster = this.#client as Cluster
     return cluster

@@ -1,6 +1,17 @@
-import type { Redis } from 'ioredis'
+import type { ChainableCommander, Redis } from 'ioredis'
 import type { Confirmers } from './confirmers.js'
-import type { Confirmer, RedisPrimary, Subscription, SubscriptionListener } from './redis-port.js'
+import type {
+  Argument,
+  Confirmer,
+  RedisPrimary,
+  StoredValue,
+  Subscription,
+  SubscriptionListener,
+} from './redis-port.js'
+import type { Script } from './script.js'
+import { scanLivesScript } from './scripts.js'
+
+export type RunScript = (script: Script, args: readonly Argument[]) => Promise<unknown>
 
 /** One server, reached through an ioredis connection to it. */
 export class IoredisPrimary implements RedisPrimary {
@@ -8,8 +19,17 @@ export class IoredisPrimary implements RedisPrimary {
   readonly owns: (slot: number) => boolean
   readonly #connection: Redis
   readonly #confirmers: Confirmers
+  readonly #run: RunScript | undefined
 
-  constructor(name: string, connection: Redis, owns: (slot: number) => boolean, confirmers: Confirmers) {
+  /** `run`: where the keys of one command need not lie in one slot. */
+  constructor(
+    name: string,
+    connection: Redis,
+    owns: (slot: number) => boolean,
+    confirmers: Confirmers,
+    run?: RunScript,
+  ) {
+    this.#run = run
     this.name = name
     this.#connection = connection
     this.owns = owns
@@ -97,23 +117,60 @@ export class IoredisPrimary implements RedisPrimary {
     return { cursor: next, keys }
   }
 
-  async read(keys: readonly string[]): Promise<{ value: Buffer | undefined; pttl: number }[]> {
-    if (keys.length === 0) return []
-    const prefix = String(this.#connection.options.keyPrefix ?? '')
-    const pipeline = this.#connection.pipeline()
-    for (const key of keys) {
-      const name = key.slice(prefix.length)
-      pipeline.getBuffer(name)
-      pipeline.pttl(name)
+  async scanLives(
+    cursor: string,
+    pattern: string,
+    count: number,
+  ): Promise<{ cursor: string; keys: string[]; lives: number[] }> {
+    if (!this.#run) {
+      const step = await this.scan(cursor, pattern, count)
+      const lives = await this.#each(step.keys, (pipeline, name) => pipeline.pttl(name))
+      return {
+        ...step,
+        lives: lives.map(([error, life]) => {
+          if (error) throw error
+          return Number(life)
+        }),
+      }
     }
-    const replies = (await pipeline.exec()) ?? []
-    return keys.map((_key, index) => {
-      const [error, value] = replies[2 * index] ?? []
-      const [expiryError, pttl] = replies[2 * index + 1] ?? []
+    const reply = await this.#run(scanLivesScript, [cursor, pattern, count])
+    const [next, keys, lives] = reply as [Buffer | string, (Buffer | string)[], (number | string)[]]
+    return { cursor: String(next), keys: keys.map(String), lives: lives.map(Number) }
+  }
+
+  async read(keys: readonly string[]): Promise<StoredValue[]> {
+    if (!this.#run || keys.length === 0) return this.#readEach(keys)
+    const { length } = this.#prefix
+    const values = await this.#connection.mgetBuffer(keys.map(key => key.slice(length)))
+    // Without a value there may be nothing, or something else than a string.
+    const unclear = keys.filter((_key, index) => values[index] === null)
+    const cleared = unclear.length > 0 ? await this.#readEach(unclear) : []
+    return values.map(value => value ?? (cleared.shift() as StoredValue))
+  }
+
+  async #readEach(keys: readonly string[]): Promise<StoredValue[]> {
+    const replies = await this.#each(keys, (pipeline, name) => pipeline.getBuffer(name))
+    return replies.map(([error, value]) => {
       if (error && !error.message.startsWith('WRONGTYPE')) throw error
-      if (expiryError) throw expiryError
-      return { value: Buffer.isBuffer(value) ? value : undefined, pttl: Number(pttl) }
+      if (error) return 'no string'
+      return Buffer.isBuffer(value) ? value : 'nothing'
     })
+  }
+
+  /** One command for each key, in one pipeline. */
+  async #each(
+    keys: readonly string[],
+    ask: (pipeline: ChainableCommander, name: string) => unknown,
+  ): Promise<[Error | null, unknown][]> {
+    if (keys.length === 0) return []
+    const pipeline = this.#connection.pipeline()
+    for (const key of keys) ask(pipeline, key.slice(this.#prefix.length))
+    return (await pipeline.exec()) ?? []
+  }
+
+  /** What the client puts in front of each key, and SCAN reports. */
+  get #prefix(): string {
+    return String(this.#connection.options.keyPrefix ?? '')
   }
 }
 

@@ -49,8 +49,14 @@ export interface RedisPrimary {
   ): Promise<Subscription>
   /** One step of a SCAN. Keys are as they stand in Redis, with the client's prefix. */
   scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }>
-  /** Values and remaining lives (PTTL) of keys that `scan` reported; no value where the key holds no string. */
-  read(keys: readonly string[]): Promise<{ value: Buffer | undefined; pttl: number }[]>
+  /** The same, and how long each of the keys is to live (PTTL): -1 without an end, -2 if it is gone. */
+  scanLives(
+    cursor: string,
+    pattern: string,
+    count: number,
+  ): Promise<{ cursor: string; keys: string[]; lives: number[] }>
+  /** What stands under keys that were scanned. */
+  read(keys: readonly string[]): Promise<StoredValue[]>
   /** Whether it owns this slot of a Redis Cluster. */
   owns(slot: number): boolean
   /** What tells this run of the server from another; empty where an ACL or a proxy hides it. */
@@ -60,6 +66,9 @@ export interface RedisPrimary {
   /** The connection on which to wait for its replicas; opened when first asked for. `until` as below. */
   confirmer(until?: number): Promise<Confirmer>
 }
+
+/** Something else than a string is no value of ours. */
+export type StoredValue = Buffer | 'nothing' | 'no string'
 
 export interface Confirmer {
   /**

@@ -227,3 +227,21 @@ export const markScript = script(
 redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], '', 'PX', 1)`,
 )
+
+/**
+ * ARGV    cursor, pattern, count
+ * Output  { the next cursor, keys, the PTTL of each }
+ *
+ * A command of its own for each life costs both sides more than to read the values. For one server: on Redis Cluster the
+ * keys of a script must lie in one slot.
+ */
+export const scanLivesScript = script(
+  'scan',
+  `
+#!lua flags=no-writes
+local step = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+local lives = {}
+for i, key in ipairs(step[2]) do lives[i] = redis.call('PTTL', key) end
+return { step[1], step[2], lives }`,
+  { readOnly: true },
+)

@@ -2,18 +2,23 @@ import { type Clock, momentOf } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError, RecordError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import type { Emit } from '../base/store-events.js'
+import type { Opened } from '../codec/codec.js'
 import type { Serializer } from '../codec/serializer.js'
 import type { Stats } from '../observe/stats.js'
 import type { Keyspace } from '../redis/keyspace.js'
-import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
+import type { RedisPort, RedisPrimary, StoredValue } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { Lifetimes } from './lifetimes.js'
+import { ahead, readAhead } from './read-ahead.js'
 import type { SessionReader } from './session-reader.js'
 import { type SessionView, viewOf } from './session-view.js'
 
-const KEYS_SCANNED = 1000
-/** Values are read in smaller batches than keys: one may be large. */
-const VALUES_READ = 100
+const KEYS_SCANNED = 500
+const VALUES_READ = 250
+/** Values are read in smaller batches where they are large. */
+const BYTES_READ = 512 * 1024
+const BATCHES_AHEAD = 3
+const SESSIONS_SHOWN = 100
 
 /** A session and what an app sees of it. */
 export interface Visited {
@@ -81,69 +86,96 @@ export class SessionQuery {
   }
 
   async *#refBatches(): AsyncGenerator<SessionRef[]> {
-    for await (const { keys } of this.#scan()) yield keys.map(({ ref }) => ref)
+    for await (const { keys } of this.#scan('scan')) yield keys.map(({ ref }) => ref)
   }
 
   /** One that cannot be read for want of a key does not keep the others from being visited; but it is not passed over. */
   async *#viewBatches(): AsyncGenerator<Visited[]> {
     let unread: RecordError | undefined
-    for await (const { primary, keys } of this.#scan()) {
-      for (let start = 0; start < keys.length; start += VALUES_READ) {
-        const batch = await this.#read(primary, keys.slice(start, start + VALUES_READ))
-        yield batch.flatMap(visited => {
-          if (!(visited instanceof RecordError)) return [visited]
-          unread ??= visited
-          return []
-        })
+    for await (const { keys, values, at } of readAhead(this.#reads(), BATCHES_AHEAD)) {
+      for (let start = 0; start < keys.length; start += SESSIONS_SHOWN) {
+        const shown = keys.slice(start, start + SESSIONS_SHOWN)
+        const answers = shown.map((key, index) => this.#visit(key, values[start + index] ?? 'nothing', at))
+        const batch: Visited[] = []
+        for (const answer of await atHand(answers)) {
+          if (answer instanceof RecordError) unread ??= answer
+          else if (answer) batch.push(answer)
+        }
+        yield batch
       }
     }
     if (unread) throw unread
   }
 
-  async *#scan(): AsyncGenerator<{ primary: RedisPrimary; keys: ScannedKey[] }> {
-    const { port, keyspace, names } = this.#parts
-    // A primary that is missed here would be missed without a word.
-    await port.lookForPrimaries()
-    for (const primary of port.primaries()) {
-      let cursor = '0'
-      do {
-        const step = await primary.scan(cursor, keyspace.pattern, KEYS_SCANNED)
-        cursor = step.cursor
-        const keys = [...new Set(step.keys)].flatMap(key => {
-          const ref = names.refOfKey(key)
-          return ref === undefined ? [] : [{ key, ref }]
-        })
-        if (keys.length > 0) yield { primary, keys }
-      } while (cursor !== '0')
+  async *#reads(): AsyncGenerator<() => Promise<Page & { values: StoredValue[] }>> {
+    // Until it is known how large they are.
+    let count = SESSIONS_SHOWN
+    for await (const page of this.#scan('scanLives')) {
+      let start = 0
+      while (start < page.keys.length) {
+        const keys = page.keys.slice(start, start + count)
+        start += keys.length
+        yield async () => {
+          const values = await page.primary.read(keys.map(({ key }) => key))
+          count = howMany(values)
+          return { ...page, keys, values }
+        }
+      }
     }
   }
 
-  async #read(primary: RedisPrimary, keys: ScannedKey[]): Promise<(Visited | RecordError)[]> {
-    const now = momentOf(this.#parts.clock).wall
-    const stored = await primary.read(keys.map(({ key }) => key))
-    const visited = await Promise.all(
-      keys.map(({ ref }, index) => this.#visit(ref, stored[index] ?? { value: undefined, pttl: -2 }, now)),
-    )
-    return visited.filter(each => each !== undefined)
+  async *#scan(command: 'scan' | 'scanLives'): AsyncGenerator<Page> {
+    const { port, keyspace, clock } = this.#parts
+    // A primary that is missed here would be missed without a word.
+    await port.lookForPrimaries()
+    for (const primary of port.primaries()) {
+      const step = async (cursor: string) => {
+        // Before sending: what Redis says of a life counts from a moment that is no later than it was said.
+        const at = momentOf(clock).wall
+        return { at, ...(await primary[command](cursor, keyspace.pattern, KEYS_SCANNED)) }
+      }
+      let next: ReturnType<typeof step> | undefined = step('0')
+      while (next) {
+        const { at, cursor, ...scanned }: ScanStep & { at: number } = await next
+        next = cursor === '0' ? undefined : ahead(step(cursor))
+        const keys = this.#sessionsAmong(scanned)
+        if (keys.length > 0) yield { primary, keys, at }
+      }
+    }
   }
 
-  async #visit(
-    ref: SessionRef,
-    { value, pttl }: { value: Buffer | undefined; pttl: number },
-    now: number,
-  ): Promise<Visited | RecordError | undefined> {
+  #sessionsAmong({ keys, lives }: Omit<ScanStep, 'cursor'>): ScannedKey[] {
+    const { names } = this.#parts
+    const met = new Set<string>()
+    const sessions: ScannedKey[] = []
+    for (const [index, key] of keys.entries()) {
+      if (met.has(key)) continue
+      met.add(key)
+      const ref = names.refOfKey(key)
+      if (ref) sessions.push({ key, ref, life: lives?.[index] ?? -1 })
+    }
+    return sessions
+  }
+
+  #visit({ ref, life }: ScannedKey, value: StoredValue, at: number): Answer | Promise<Answer> {
     const { names, reader, lifetimes, serializer } = this.#parts
     const id = names.shown(ref)
     // Gone since it was scanned, or nothing that this node could reach.
-    if (pttl === -2 || id === undefined) return undefined
-    if (value === undefined) return this.#unreadable(ref, 'the key holds something else than a string')
-    try {
-      const { text, created } = await reader.open(ref, value)
-      const left = lifetimes.capped(pttl === -1 ? Number.POSITIVE_INFINITY : pttl, created)
-      return left > 0 ? { ref, view: viewOf(id, serializer.parse(text), left, now) } : undefined
-    } catch (error) {
+    if (value === 'nothing' || life === -2 || id === undefined) return undefined
+    if (value === 'no string') return this.#unreadable(ref, 'the key holds something else than a string')
+    const visited = ({ text, created }: Opened) => {
+      const left = lifetimes.capped(life === -1 ? Number.POSITIVE_INFINITY : life, created)
+      return left > 0 ? { ref, view: viewOf(id, serializer.parse(text), left, at) } : undefined
+    }
+    const failed = (error: unknown) => {
       if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error
       return this.#unreadable(ref, (error as Error).message)
+    }
+    try {
+      const opened = reader.openAtOnce(ref, value)
+      return opened instanceof Promise ? opened.then(visited).catch(failed) : visited(opened)
+    } catch (error) {
+      return failed(error)
     }
   }
 
@@ -153,10 +185,39 @@ export class SessionQuery {
   }
 }
 
+interface ScanStep {
+  readonly cursor: string
+  readonly keys: string[]
+  readonly lives?: number[]
+}
+
 interface ScannedKey {
   readonly key: string
   readonly ref: SessionRef
+  /** How long it was to live, in ms; -1 without an end, -2 if it was gone. */
+  readonly life: number
 }
+
+interface Page {
+  readonly primary: RedisPrimary
+  readonly keys: ScannedKey[]
+  /** When it was scanned. */
+  readonly at: number
+}
+
+/** How many to read at once if they are as large as these. */
+function howMany(values: readonly StoredValue[]): number {
+  const bytes = values.reduce((sum, value) => sum + value.length, 0)
+  return Math.max(1, Math.min(VALUES_READ, Math.floor((BYTES_READ * values.length) / bytes)))
+}
+
+/** Waits for promises only: to wait for what is at hand would cost more than all the rest. */
+function atHand<T>(answers: (T | Promise<T>)[]): T[] | Promise<T[]> {
+  return answers.some(answer => answer instanceof Promise) ? Promise.all(answers) : (answers as T[])
+}
+
+/** A session, or why it cannot be read, or undefined if there is none. */
+type Answer = Visited | RecordError | undefined
 
 /** What a predicate says of a session. A promise would pass for true, and pick every session. */
 export function picks<View>(predicate: (session: View) => boolean, view: View): boolean {

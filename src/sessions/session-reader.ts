@@ -125,4 +125,9 @@ export class SessionReader {
   open(ref: SessionRef, bytes: Buffer): Promise<Opened> {
     return this.#codec.open(bytes, () => this.#names.bindingOf(ref))
   }
+
+  /** The same; see Codec.openAtOnce. */
+  openAtOnce(ref: SessionRef, bytes: Buffer): Opened | Promise<Opened> {
+    return this.#codec.openAtOnce(bytes, () => this.#names.bindingOf(ref))
+  }
 }

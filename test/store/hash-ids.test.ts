@@ -3,6 +3,7 @@ import { inspect } from 'node:util'
 import type { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type IdHashing, OptionError, RefusedError, SessionError, SessionHandle } from '../../src/index.js'
+import { scanLivesScript } from '../../src/redis/scripts.js'
 import { startExpressSite } from '../edges/express-site.js'
 import { startKoaSite } from '../edges/koa-site.js'
 import { Browser } from '../edges/nodes.js'
@@ -525,17 +526,23 @@ describe('revoke', () => {
       await Promise.all(ids.map(id => adopting.set(id, expressSession({ user: 'ada' }, 60_000))))
       let moving: string[] = []
       let moved = 0
-      const scan = client.scan.bind(client) as (...args: unknown[]) => Promise<[string, string[]]>
+      type Send = (...args: unknown[]) => Promise<[string, unknown[]]>
+      const scan = client.scan.bind(client) as Send
+      const script = (client as unknown as { evalshaBuffer: Send }).evalshaBuffer.bind(client)
+      const moveBehind = async (send: Send, args: unknown[]) => {
+        const step = await send(...args)
+        const keys = step[1].map(String)
+        // Of many that the walk has not come to yet, some get a key that it has passed already.
+        const ahead = moving.filter(id => !keys.includes(prefix + id))
+        moving = []
+        moved += ahead.length
+        await Promise.all(ahead.map(id => toucher.touch(id, expressSession({}, 120_000))))
+        return step
+      }
       Object.assign(client, {
-        scan: async (...args: unknown[]) => {
-          const step = await scan(...args)
-          // Of many that the walk has not come to yet, some get a key that it has passed already.
-          const ahead = moving.filter(id => !step[1].includes(prefix + id))
-          moving = []
-          moved += ahead.length
-          await Promise.all(ahead.map(id => toucher.touch(id, expressSession({}, 120_000))))
-          return step
-        },
+        scan: (...args: unknown[]) => moveBehind(scan, args),
+        evalshaBuffer: (...args: unknown[]) =>
+          args[0] === scanLivesScript.sha ? moveBehind(script, args) : script(...args),
       })
       for (const batch of at(ids)) {
         moving = batch

@@ -2,6 +2,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { PartialError, type SessionView } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
+import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import {
   type Data,
@@ -13,6 +14,8 @@ import {
   type Store,
   saveMany,
 } from './open-store.js'
+
+expectNoUnhandledRejections()
 
 let server: RedisServer
 let store: Store
@@ -250,5 +253,101 @@ describe('a query that Redis does not see to its end', () => {
       expect(error).toBeInstanceOf(PartialError)
     }
     expect(await new Promise(resolve => far.clear(resolve))).toBeInstanceOf(Error)
+  })
+})
+
+describe('a query reads ahead', () => {
+  /** A store whose client tells which values it asks for, before it does. */
+  async function watched(before: (keys: string[]) => Promise<unknown>) {
+    const redis = server.client()
+    const read = redis.mgetBuffer.bind(redis) as (keys: string[]) => Promise<(Buffer | null)[]>
+    Object.assign(redis, {
+      mgetBuffer: async (keys: string[]) => {
+        await before(keys)
+        return read(keys)
+      },
+    })
+    return readyStore({ redis })
+  }
+
+  it('by a few batches and no more, however long a session is looked at (guards: memory stays flat)', async () => {
+    await saveMany(store, 3_000)
+    let asked = 0
+    const far = await watched(async keys => {
+      asked += keys.length
+    })
+    for await (const _view of far.eachSession()) {
+      await new Promise(resolve => setTimeout(resolve, 100))
+      expect(asked).toBeGreaterThan(100)
+      expect(asked).toBeLessThanOrEqual(1_000)
+      break
+    }
+    await new Promise(resolve => setTimeout(resolve, 20))
+    expect(asked).toBeLessThanOrEqual(1_000)
+  })
+
+  it('in smaller batches where sessions are large (guards: large sessions)', async () => {
+    const large = JSON.stringify({ user: 'x'.repeat(64 * 1024) })
+    await server
+      .client()
+      .mset(Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`sess:${n}`, large])))
+    const batches: number[] = []
+    const far = await watched(async keys => {
+      batches.push(keys.length)
+    })
+    expect(await far.countBy(({ data }) => data.user?.length === 64 * 1024)).toBe(300)
+    // Of the first it is not known yet how large they are.
+    expect(Math.max(...batches.slice(4))).toBeLessThanOrEqual(8)
+  })
+
+  it('and passes over a session that went in between, as if it had never seen it', async () => {
+    const ids = await saveMany(store, 250)
+    let deleted = 0
+    const far = await watched(async ([key]) => {
+      const gone = await server.client().del(String(key))
+      deleted += gone
+    })
+    const seen = await far.findBy(() => true)
+    expect(deleted).toBeGreaterThan(0)
+    expect(seen.length).toBe(ids.length - deleted)
+    expect(far.cacheStats().unreadableSessions).toBe(0)
+  })
+
+  it('and finds in time what came while the event loop was held up', async () => {
+    await saveMany(store, 1_000)
+    const busy = openStore({ redis: server.client(), deadline: 100, retry: false, breaker: false })
+    await busy.ready()
+    let looked = 0
+    const count = await busy.countBy(() => {
+      const end = performance.now() + (looked++ % 100 === 0 ? 150 : 0)
+      while (performance.now() < end);
+      return true
+    })
+    expect(count).toBe(1_000)
+  })
+
+  it('and rejects with what of it failed, after all that was read before', async () => {
+    await saveMany(store, 2_000)
+    let batches = 0
+    const far = await watched(async () => {
+      if (++batches === 8) throw new Error('no more values')
+    })
+    let seen = 0
+    const error = (await rejection(far.eachSession(() => seen++))) as PartialError<{ scanned: number }>
+    expect(error).toBeInstanceOf(PartialError)
+    expect(error.message).toContain('no more values')
+    expect(seen).toBeGreaterThan(500)
+    expect(error.result.scanned).toBe(seen)
+  })
+
+  it('and leaves no rejection behind if nobody comes to what failed', async () => {
+    await saveMany(store, 2_000)
+    let failed = 0
+    const far = await watched(async () => {
+      failed++
+      if (failed > 1) throw new Error('no more values')
+    })
+    expect(await far.findFirst(() => true)).toBeDefined()
+    await until(() => failed > 1)
   })
 })

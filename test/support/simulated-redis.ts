@@ -267,10 +267,14 @@ export class SimulatedPort implements RedisPort {
       owns: () => true,
       subscribe: async (channels, listener) => this.#redis.subscribe(this.#name, channels, listener),
       scan: async (_cursor, pattern) => ({ cursor: '0', keys: this.#redis.keys(pattern) }),
+      scanLives: async (_cursor, pattern) => {
+        const keys = this.#redis.keys(pattern)
+        return { cursor: '0', keys, lives: keys.map(key => this.#redis.pttl(key)) }
+      },
       read: async keys =>
         keys.map(key => {
           const value = this.#redis.get(key)
-          return { value: value === undefined ? undefined : Buffer.from(value), pttl: this.#redis.pttl(key) }
+          return value === undefined ? 'nothing' : Buffer.from(value)
         }),
       runId: async () => this.#redis.runId,
       evictionPolicy: async () => undefined,
