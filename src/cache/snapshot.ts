@@ -32,6 +32,15 @@ export class Snapshot {
     return data
   }
 
+  /** Whether the text is one of a session at all. */
+  get isReadable(): boolean {
+    try {
+      return this.data !== undefined
+    } catch {
+      return false
+    }
+  }
+
   copy(): object {
     const { data } = this
     return this.#parsing.isJson ? copyObject(data as JsonObject) : data

@@ -66,6 +66,8 @@ export class SessionContract {
     checkSession(session)
     const { sessions, ttl, clock } = this.#options
     const sighting = this.#sightingOf(id, session, caller)
+    // The app was told that it is not saved, and has answered to that.
+    if (sighting.toldOf !== undefined && caller.kind === 'koa' && caller.atEnd) return
     const life =
       caller.kind === 'koa'
         ? lifeByMaxAge(session, caller.maxAge, ttl)
@@ -138,7 +140,13 @@ export class SessionContract {
   #saveFailed(error: unknown, id: string, session: unknown, caller: Caller): void {
     const { names, emit, onSaveError } = this.#options
     if (error instanceof RefusedError) {
-      if (this.#toldAlready(error, id, session, caller)) return
+      if (!error.sessionEnded) {
+        const sighting = this.#sightingOf(id, session as object, caller)
+        // express-session saves once more when the response is on its way, with nobody left to tell.
+        const again = sighting.toldOf !== undefined
+        sighting.toldOf = error.reason
+        if (again && caller.kind === 'express' && express.responseHasBegun(session)) return
+      }
       emit('refused', { id: names.nameOf(id), reason: error.reason })
       // The request goes on as if the save had been followed by the end that it lost to.
       if (error.sessionEnded && caller.kind !== 'app') return
@@ -150,15 +158,6 @@ export class SessionContract {
       if (caller.kind === 'koa' && !(caller.atEnd && koa.failResponse(caller.ctx, error))) throw error
     }
     this.report(error, 'a save failed')
-  }
-
-  /** A framework saves at the end once more what it could not save before, and the app has answered to that. */
-  #toldAlready({ reason }: RefusedError, id: string, session: unknown, caller: Caller): boolean {
-    const sighting = this.#sightingOf(id, session as object, caller)
-    const again = sighting.toldOf === reason
-    sighting.toldOf = reason
-    if (caller.kind === 'express') return again && express.responseHasBegun(session)
-    return again && caller.kind === 'koa' && caller.atEnd === true
   }
 
   #check(id: unknown): asserts id is string {

@@ -38,6 +38,8 @@ export interface Place {
 /** How a session is to be entered into its indexes. */
 export interface Entering {
   readonly member: string
+  /** What it was called before, if it may have been called otherwise. */
+  readonly former?: string | undefined
   readonly places: readonly Place[]
 }
 
@@ -45,10 +47,15 @@ export interface Entering {
 export interface Full {
   readonly place: Place
   readonly entries: IndexEntry[]
+  /** By the clock of the server that the index is on, as are the entries. */
+  readonly now: number
 }
 
-interface EntryBatch {
+/** What a step over an index has found. */
+export interface EntryBatch {
   readonly entries: IndexEntry[]
+  /** By the clock of the server that the index is on, as are the entries. */
+  readonly now: number
   /** What stands under each of them, where it is known. */
   readonly replies: SessionReply[] | undefined
 }
@@ -81,8 +88,8 @@ export class IndexEntries {
   }
 
   /** What a script that writes a session takes for its indexes. */
-  forScript({ member, places }: Entering): { keys: string[]; args: Argument[] } {
-    return { keys: places.map(({ at }) => at.key), args: this.#argumentsOf(member, false, places) }
+  forScript({ member, former, places }: Entering): { keys: string[]; args: Argument[] } {
+    return { keys: places.map(({ at }) => at.key), args: this.#argumentsOf(member, former, false, places) }
   }
 
   /** How long it is worth while to have the entries stand for a session that ends after `px`. */
@@ -99,7 +106,7 @@ export class IndexEntries {
       places.map(place => {
         // A session that may yet be turned down is only announced.
         const limit = place.kept ? undefined : place.limit
-        const args = this.#argumentsOf(member, limit !== undefined, [{ ...place, limit }])
+        const args = this.#argumentsOf(member, undefined, limit !== undefined, [{ ...place, limit }])
         return this.#port.run(enterScript, [place.at.key], [Number.isFinite(px) ? px : '', ...args], until)
       }),
     )
@@ -108,8 +115,8 @@ export class IndexEntries {
   }
 
   fullOf(reply: unknown, places: readonly Place[]): Full {
-    const [index, pairs] = reply as [number | string, string[]]
-    return { place: places[Number(index)] as Place, entries: entriesOf(pairs) }
+    const [index, pairs, now] = reply as [number | string, string[], number | string]
+    return { place: places[Number(index)] as Place, entries: entriesOf(pairs), now: Number(now) }
   }
 
   /** All that an index names, in batches. */
@@ -132,6 +139,7 @@ export class IndexEntries {
       cursor = String(next)
       const scoresOf = String(scores).split(' ')
       yield {
+        now: Number(now),
         entries: members.map((member, index) => ({ member: String(member), score: scoresOf[index] ?? '' })),
         replies: this.#around && repliesOf(sessions, { seenAt: Number(now), readAt }),
       }
@@ -151,9 +159,15 @@ export class IndexEntries {
     return since > 0 && Number.isInteger(since) ? since : undefined
   }
 
-  #argumentsOf(member: string, pending: boolean, places: readonly Place[]): Argument[] {
+  #argumentsOf(
+    member: string,
+    former: string | undefined,
+    pending: boolean,
+    places: readonly Place[],
+  ): Argument[] {
     return [
       member,
+      former ?? '',
       pending ? '1' : '',
       this.#grace,
       ...places.flatMap(({ limit, kept, discounted }) => [

@@ -8,8 +8,8 @@ import { script } from './script.js'
  * A Lua function for the scripts that write a session: it enters the session into its indexes, or answers with what is in
  * the first of them that is full.
  *
- * KEYS    from `first` to the last: the indexes
- * ARGV    from `at`: the member, '1' if the session is yet to be written, how long entries stay past their end; then for each
+ * KEYS    from `first` to the last: the indexes. `there` says whether the session is there as its caller knows it
+ * ARGV    from `at`: the member, another that it had before or '', '1' if the session is yet to be written, how long entries stay past their end; then for each
  *         index: how many others it may hold ('' for any number), '1' if a session that is there has had its place in it, how
  *         many of those that are in it are known not to count, and member and score of each
  *
@@ -17,17 +17,17 @@ import { script } from './script.js'
  */
 export const ENTER = `
 local function enter(now, px, first, at, there)
-  local member, pending, grace = ARGV[at], ARGV[at + 1] == '1', tonumber(ARGV[at + 2])
-  local from = at + 3
+  local member, former, pending, grace = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1', tonumber(ARGV[at + 3])
+  local from = at + 4
   for i = first, #KEYS do
     local limit, discounted = tonumber(ARGV[from]), tonumber(ARGV[from + 2])
-    if limit and not (there and ARGV[from + 1] == '1') then
+    if limit and not (ARGV[from + 1] == '1' and there()) then
       local others = redis.call('ZCARD', KEYS[i])
       if redis.call('ZSCORE', KEYS[i], member) then others = others - 1 end
       for pair = from + 3, from + 1 + 2 * discounted, 2 do
         if redis.call('ZSCORE', KEYS[i], ARGV[pair]) == ARGV[pair + 1] then others = others - 1 end
       end
-      if others >= limit then return { i - first, redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES') } end
+      if others >= limit then return { i - first, redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES'), now } end
     end
     from = from + 3 + 2 * discounted
   end
@@ -38,6 +38,7 @@ local function enter(now, px, first, at, there)
     if before and before ~= 'inf' and tonumber(before) >= score then score = tonumber(before) + 1 end
     if pending then score = -now end
     redis.call('ZADD', KEYS[i], string.format('%.17g', score), member)
+    if former ~= '' then redis.call('ZREM', KEYS[i], former) end
     redis.call('ZREMRANGEBYSCORE', KEYS[i], 0, string.format('%.0f', now - grace))
     local last = tonumber(redis.call('ZREVRANGE', KEYS[i], 0, 0, 'WITHSCORES')[2])
     if last == math.huge then
@@ -61,7 +62,7 @@ export const enterScript = script(
   `${ENTER}
 redis.call('ZREM', KEYS[1], '')
 local time = redis.call('TIME')
-return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 2, true)`,
+return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 2, function() return true end)`,
 )
 
 /**
@@ -92,7 +93,7 @@ local function valuesOf(keys)
   -- Lua hands over a few thousand arguments at most.
   for first = 1, #keys, 1000 do
     local found = redis.call('MGET', unpack(keys, first, math.min(first + 999, #keys)))
-    for i, value in ipairs(found) do values[first + i - 1] = value end
+    for i = first, math.min(first + 999, #keys) do values[i] = found[i - first + 1] end
   end
   return values
 end
@@ -105,7 +106,7 @@ end
 reply[5] = valuesOf(sessions)
 reply[6] = table.concat(lefts, ' ')
 local found = valuesOf(tombstones)
-for i = 1, #members do found[i] = found[i] or '-' end
+for i = 1, #members do found[i] = type(found[i]) == 'string' and found[i] or '-' end
 reply[7] = table.concat(found, ' ')
 return reply`,
   { readOnly: true },

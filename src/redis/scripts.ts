@@ -7,8 +7,8 @@ import { script } from './script.js'
 /**
  * KEYS    session, tombstone, for each name; of one session or of many
  * ARGV    for each session: how many of the keys are its own
- * Output  { Redis' time in ms, then for each session { value or false, PTTL, the tombstones with a space between, 1 if the
- *         key holds something else than a string } }
+ * Output  { Redis' time in ms, then for each session: value or false, PTTL, the tombstones with a space between, 1 if the key
+ *         holds something else than a string }
  *
  * Read-only, and declared so: CLIENT PAUSE WRITE must not hold up reads.
  */
@@ -17,23 +17,25 @@ export const loadScript = script(
   `
 #!lua flags=no-writes
 local time = redis.call('TIME')
-local reply = { time[1] * 1000 + math.floor(time[2] / 1000) }
-local values = redis.call('MGET', unpack(KEYS))
+local parts = {}
 local first = 1
 for session = 1, #ARGV do
   local value, left = false, -2
   local tombstones = {}
   for i = first, first + ARGV[session] - 1, 2 do
     if left == -2 then
-      value, left = values[i], redis.call('PTTL', KEYS[i])
+      left = redis.call('PTTL', KEYS[i])
+      value = left ~= -2 and redis.pcall('GET', KEYS[i])
     end
-    tombstones[#tombstones + 1] = values[i + 1] or nil
+    tombstones[#tombstones + 1] = redis.call('GET', KEYS[i + 1]) or nil
   end
-  local foreign = left ~= -2 and not value
-  reply[session + 1] = { value, left, table.concat(tombstones, ' '), foreign and 1 or 0 }
+  local foreign = type(value) == 'table' and value.err
+  local at = 4 * session
+  parts[at - 3], parts[at - 2] = not foreign and value, left
+  parts[at - 1], parts[at] = table.concat(tombstones, ' '), foreign and 1 or 0
   first = first + ARGV[session]
 end
-return reply`,
+return { time[1] * 1000 + math.floor(time[2] / 1000), unpack(parts, 1, 4 * #ARGV) }`,
   { readOnly: true },
 )
 
@@ -43,7 +45,8 @@ return reply`,
  *         the caller saw the session ('' if it did not exist then), how long a tombstone stands, '1' to leave the end of
  *         the session as it is if there is one, the index of the key to write under, '1' to write it only if it is there,
  *         the SHA-1 of the only value that may be replaced ('' for any), how many of the keys are no indexes, the longest PX
- *         ('' for any); and where there are indexes what `enter` takes
+ *         ('' for any), the SHA-1 of the record by which the session is known to have a place in its indexes ('' for any); and
+ *         where there are indexes what `enter` takes
  * Output  { 'saved' | 'destroyed' | 'gone' | 'elsewhere' | 'changed' | 'full', the tombstones, Redis' time in ms, the PX
  *         that was set, 1 if the session was there, and for 'full' what `enter` found }
  *
@@ -85,7 +88,11 @@ if left ~= -2 and ARGV[11] ~= '' then
 end
 if ARGV[8] == '1' and left > 0 then px = math.min(left, tonumber(ARGV[13]) or left) end
 if #KEYS > names then
-  local full = enter(now, px, names + 1, 14, there == 1)
+  local full = enter(now, px, names + 1, 15, function()
+    if there == 0 or ARGV[14] == '' then return there == 1 end
+    local value = redis.pcall('GET', KEYS[at])
+    return type(value) == 'string' and redis.sha1hex(value) == ARGV[14]
+  end)
   if full then return { 'full', known, now, 0, there, full } end
 end
 if #tombstones > 0 then
@@ -147,7 +154,7 @@ else
 end
 if #KEYS > names then
   local time = redis.call('TIME')
-  enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), names + 1, 9, true)
+  enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), names + 1, 9, function() return true end)
 end
 return shorter and 2 or 1`,
 )
@@ -156,7 +163,8 @@ return shorter and 2 or 1`,
  * KEYS    session, tombstone, session, tombstone, ... (for each name, of one session or of many; names may share a tombstone)
  * ARGV    channel ('' for no message), message, a unique id of this destroy, how long the tombstones stand, '1' if it comes
  *         back to look in another place
- * Output  { the tombstone that was written, why one could not be written or '', how many sessions were there }
+ * Output  { the tombstone that was written, why one could not be written or '', for each session key 1 if it was there,
+ *         else 0 }
  *
  * DEL goes before the tombstone: it frees memory, so that a logout works at maxmemory, and what follows a DEL is let
  * through. A script that is sent twice finds its own tombstone and leaves alone what was saved in between,
@@ -169,24 +177,24 @@ if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
-local failure, found = '', 0
-local sessions, tombstones, all = {}, {}, {}
+local failure = ''
+local tombstones, all, found = {}, {}, {}
 for i = 2, #KEYS, 2 do all[#all + 1] = KEYS[i] end
-for i, before in ipairs(redis.call('MGET', unpack(all))) do
-  if before and string.sub(before, -#ARGV[3]) == ARGV[3] then
+for i = 1, #all do
+  local before = redis.call('GET', all[i])
+  local again = type(before) == 'string' and string.sub(before, -#ARGV[3]) == ARGV[3]
+  if again then
     written = before
-    found = found + (ARGV[5] == '1' and redis.call('DEL', KEYS[2 * i - 1]) or 1)
   else
-    sessions[#sessions + 1] = KEYS[2 * i - 1]
     tombstones[#tombstones + 1] = all[i]
   end
+  found[i] = again and ARGV[5] ~= '1' and 1 or redis.call('DEL', KEYS[2 * i - 1])
 end
-if #sessions > 0 then found = found + redis.call('DEL', unpack(sessions)) end
 for i = 1, #tombstones do
   local set = redis.pcall('SET', tombstones[i], written, 'PX', ARGV[4])
   if type(set) == 'table' and set.err then failure = set.err end
 end
-return { written, failure, found }`,
+return { written, failure, table.concat(found) }`,
 )
 
 /**

@@ -145,9 +145,22 @@ export class SessionNames {
    * longer members in several times the memory; so what could be taken for a hash is marked.
    */
   memberOf({ name, id }: SessionRef): string {
-    const text = this.#hashing === 'adopt' && id !== undefined ? id : name
-    if (isHandleText(text)) return text.replace(ALGORITHM, '')
-    return HASH.test(text) || text.startsWith(NO_HASH) ? NO_HASH + text : text
+    return memberFor(this.#hashing === 'adopt' && id !== undefined ? id : name)
+  }
+
+  /** What an index calls the session in a key as SCAN reports it: by this it is found where it stands. */
+  memberOfKey(scanned: string): string {
+    return memberFor(this.#keyspace.idOf(scanned) ?? '')
+  }
+
+  /** What an index may have called it in the phase before; undefined if it is known to call nothing so. */
+  formerMemberOf({ id }: SessionRef): string | undefined {
+    return this.#hashing === true && this.plainMayStand && id !== undefined ? memberFor(id) : undefined
+  }
+
+  /** Whether a member is left over from before ids were hashed: no session stands under its id any more. */
+  isLeftOver(member: string): boolean {
+    return this.#hashing === true && !this.plainMayStand && !HASH.test(member)
   }
 
   refOfMember(member: string): SessionRef {
@@ -174,6 +187,11 @@ export class SessionNames {
   bindingOf({ name, id }: SessionRef): string {
     return this.#keyspace.start + (id === undefined ? withoutTag(name) : hashOf(id))
   }
+}
+
+function memberFor(text: string): string {
+  if (isHandleText(text)) return text.replace(ALGORITHM, '')
+  return HASH.test(text) || text.startsWith(NO_HASH) ? NO_HASH + text : text
 }
 
 function hasOneName({ name, id }: SessionRef): boolean {

@@ -169,6 +169,8 @@ export class BulkDeletion {
     } catch (error) {
       failure ??= error
     }
+    // Also of what others have destroyed meanwhile.
+    result.effectiveBy = this.#effectiveBy()
     if (failure === undefined) return result
     if (failure instanceof ClosedError && result.scanned === 0) throw failure
     const reason = failure instanceof Error ? failure.message : String(failure)
@@ -190,7 +192,6 @@ export class BulkDeletion {
     try {
       await this.#destroyer.destroyAll(refs, ending)
       result.deleted += refs.length
-      result.effectiveBy = this.#effectiveBy()
     } catch (error) {
       result.failed += refs.length
       throw error

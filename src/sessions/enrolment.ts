@@ -6,7 +6,7 @@ import type { Entering, IndexEntries, IndexEntry } from '../indexes/index-entrie
 import type { SessionIndexes } from '../indexes/session-indexes.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 
-interface Circumstances {
+export interface Circumstances {
   /** What the caller knows of the session. */
   known: Entry | undefined
   /** What this node held of it when the write began. */
@@ -54,13 +54,14 @@ export class Enrolment {
     if (!this.any) return undefined
     const { known, held, px, discounted, kept } = circumstances
     const before = (known ?? held)?.snapshot.copy()
-    const entering = this.#indexes.entering(this.#names.memberOf(ref), snapshot.copy(), before)
+    const member = this.#names.memberOf(ref)
+    const entering = this.#indexes.entering(member, snapshot.copy(), before)
     if (!entering || (held && this.#stands(entering, held, px))) return undefined
     for (const place of entering.places) {
       place.discounted = discounted?.get(place.at.key) ?? []
       place.kept ||= kept?.has(place.at.key) === true
     }
-    return entering
+    return { ...entering, former: this.#names.formerMemberOf(ref) }
   }
 
   /** Until when a session stands where it was entered; kept only where it saves a trip to know it. */

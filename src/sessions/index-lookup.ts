@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.js'
 import { UnreadableError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Serializer } from '../codec/serializer.js'
-import type { IndexEntries, IndexEntry, IndexedValue } from '../indexes/index-entries.js'
+import type { EntryBatch, IndexEntries, IndexEntry, IndexedValue } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
 import type { Stats } from '../observe/stats.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
@@ -24,7 +24,7 @@ export interface Named {
   /** How long it is to live, in ms; infinite if it has no end. */
   readonly left: number
   readonly error: Error | undefined
-  /** When it was made, in ms since the epoch; zero if nobody knows. */
+  /** When it was made, in ms since the epoch; zero if its record does not tell, infinite if this node cannot read that. */
   readonly created: number
 }
 
@@ -61,8 +61,8 @@ export class IndexLookup {
   /** All that is named, in batches; entries that lead nowhere are removed on the way. */
   async *walk(at: IndexedValue): AsyncGenerator<Named[]> {
     const seen = new Set<string>()
-    for await (const { entries, replies } of this.#options.entries.walk(at.key)) {
-      const named = await this.examine(at, entries, replies)
+    for await (const batch of this.#options.entries.walk(at.key)) {
+      const named = await this.examine(at, batch)
       this.#tidy(at, named)
       // A session that has changed its name may be there under both.
       yield named.filter(({ ref, state }) => {
@@ -88,19 +88,18 @@ export class IndexLookup {
     )
   }
 
-  /** `replies`: what stands under the members of the entries, if that is known. */
   async examine(
     at: IndexedValue,
-    entries: readonly IndexEntry[],
-    replies?: readonly SessionReply[],
+    { entries, now, replies }: Pick<EntryBatch, 'entries' | 'now'> & Partial<EntryBatch>,
+    until?: number,
   ): Promise<Named[]> {
     const { names, reader } = this.#options
     const refs = entries.map(({ member }) => names.refOfMember(member))
     const whole = replies && refs.every((ref, index) => names.isWhole(ref, entries[index]?.member ?? ''))
     // What stands under one of two names is half of the answer.
-    const stored = await (whole ? this.#interpret(refs, replies) : reader.loadMany(refs))
+    const stored = await (whole ? this.#interpret(refs, replies) : reader.loadMany(refs, until))
     const named = entries.map((entry, index) =>
-      this.#judge(at, entry, refs[index] as SessionRef, stored[index] as StoredSession | Error),
+      this.#judge(at, { entry, now, ref: refs[index] as SessionRef }, stored[index] as StoredSession | Error),
     )
     return named
   }
@@ -113,19 +112,23 @@ export class IndexLookup {
     return Promise.all(refs.map((ref, index) => reader.interpret(ref, replies[index] as SessionReply)))
   }
 
-  #judge(at: IndexedValue, entry: IndexEntry, ref: SessionRef, stored: StoredSession | Error): Named {
-    const { indexes, entries, lifetimes, serializer, writtenWithin, emit } = this.#options
-    const named = { entry, ref, text: '', left: 0, error: undefined, created: 0 }
+  #judge(
+    at: IndexedValue,
+    { entry, now, ref }: Pick<Named, 'entry' | 'ref'> & { now: number },
+    stored: StoredSession | Error,
+  ): Named {
+    const { indexes, entries, names, lifetimes, serializer, writtenWithin } = this.#options
+    // What cannot be read is no older than what can.
+    const named = { entry, ref, text: '', left: 0, error: undefined, created: Number.POSITIVE_INFINITY }
+    if (names.isLeftOver(entry.member)) return { ...named, state: 'gone' }
     if (stored instanceof Error) return { ...named, state: 'unclear', error: stored }
-    const { record, unreadable, tombstone, seenAt, expiry } = stored
+    const { record, unreadable, tombstone, expiry } = stored
     if (unreadable !== undefined) return this.#unreadable(named, unreadable)
     const left = lifetimes.capped(expiry.ms, record?.created)
     if (!record || left <= 0) {
       const announcedAt = tombstone === '' ? entries.announcedAt(entry) : undefined
-      if (announcedAt !== undefined && seenAt - announcedAt < writtenWithin)
+      if (announcedAt !== undefined && now - announcedAt < writtenWithin)
         return { ...named, state: 'announced' }
-      const end = Number(entry.score)
-      if (tombstone === '' && end >= 0 && end <= seenAt) emit('expired', { id: ref.name, reason: 'ttl' })
       return { ...named, state: 'gone' }
     }
     const created = record.created ?? 0
@@ -135,7 +138,7 @@ export class IndexLookup {
     } catch (error) {
       if (error instanceof UnreadableError) return this.#unreadable(named, error.message)
       // A function of the app that fails on it says nothing of whose it is.
-      return { ...named, state: 'unclear', error: error as Error, created }
+      return { ...named, state: 'unclear', error: error as Error }
     }
   }
 

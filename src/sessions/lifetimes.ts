@@ -1,7 +1,10 @@
 import { type Clock, elapsed, momentOf } from '../base/clock.js'
 import type { Expiry } from '../cache/entry.js'
 
-/** How long sessions are to live, in the words of Redis. */
+/**
+ * How long sessions are to live, in the words of Redis. How old one is, nodes tell by their own clocks: one whose clock is wrong
+ * serves sessions too long or not at all, but destroys none that are not over by Redis' clock, too.
+ */
 export class Lifetimes {
   readonly #touchEvery: number
   readonly #absoluteTtl: number
@@ -31,6 +34,11 @@ export class Lifetimes {
   /** How long a session may live at the most that was made at `created`. */
   longest(created: number): number {
     return Math.floor(created + this.#absoluteTtl - this.#clock.wall())
+  }
+
+  /** Whether a session that was made at `created` is over at a moment of Redis' clock. */
+  isOver(created: number, now: number): boolean {
+    return created + this.#absoluteTtl <= now
   }
 
   remaining(expiry: Pick<Expiry, 'since' | 'ms'>): number {

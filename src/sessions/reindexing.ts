@@ -3,8 +3,8 @@ import { ClosedError, OptionError, PartialError, UnreadableError } from '../base
 import type { CheckedSerializer } from '../codec/serializer.js'
 import type { Entering, IndexEntries } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
-import type { SessionNames, SessionRef } from '../redis/session-names.js'
-import type { KeyWalk, WalkPosition } from './key-walk.js'
+import type { SessionNames } from '../redis/session-names.js'
+import type { KeyWalk, ScannedKey, WalkPosition } from './key-walk.js'
 import type { SessionReader, StoredSession } from './session-reader.js'
 
 const SESSIONS_READ = 100
@@ -68,9 +68,8 @@ export class Reindexing {
           result.aborted = true
           break
         }
-        const refs = keys.map(({ ref }) => ref)
-        for (let start = 0; start < refs.length; start += SESSIONS_READ) {
-          unread = (await this.#enter(refs.slice(start, start + SESSIONS_READ), result)) ?? unread
+        for (let start = 0; start < keys.length; start += SESSIONS_READ) {
+          unread = (await this.#enter(keys.slice(start, start + SESSIONS_READ), result)) ?? unread
         }
         result.next = next
         const now = clock.monotonic()
@@ -91,25 +90,26 @@ export class Reindexing {
   }
 
   /** The answer is why one of them could not be read, if so. */
-  async #enter(refs: readonly SessionRef[], result: ReindexResult): Promise<Error | undefined> {
-    const stored = await this.#parts.reader.loadMany(refs)
+  async #enter(keys: readonly ScannedKey[], result: ReindexResult): Promise<Error | undefined> {
+    const stored = await this.#parts.reader.loadMany(keys.map(({ ref }) => ref))
     const entered = await Promise.all(
       stored.map((each, index) =>
-        each instanceof Error ? each : this.#enterOne(refs[index] as SessionRef, each),
+        each instanceof Error ? each : this.#enterOne(keys[index] as ScannedKey, each),
       ),
     )
-    result.scanned += refs.length
+    result.scanned += keys.length
     result.indexed += entered.filter(each => each === true).length
     return entered.find(each => each instanceof Error)
   }
 
-  async #enterOne(ref: SessionRef, { record, expiry }: StoredSession): Promise<boolean | Error> {
+  async #enterOne({ key }: ScannedKey, { record, expiry }: StoredSession): Promise<boolean | Error> {
     const { indexes, entries, names, serializer } = this.#parts
     if (!record) return false
     let entering: Entering | undefined
     try {
       const session = serializer.parse(record.text)
-      entering = indexes.entering(names.memberOf(ref), session, session)
+      // As it stands: under a name that it does not have yet it would not be found.
+      entering = indexes.entering(names.memberOfKey(key), session, session)
     } catch (error) {
       // What is no session counts as missing wherever it is met.
       return error instanceof UnreadableError ? false : (error as Error)

@@ -53,8 +53,12 @@ export class SessionDestroyer {
   }
 
   /** Removes many sessions in one step; on Redis Cluster there may be one only. */
-  async destroyAll(refs: readonly SessionRef[], ending: Ending): Promise<void> {
-    await this.#destroy(refs, ending, this.#forget(refs), this.#options.port.deadlineFromNow())
+  async destroyAll(
+    refs: readonly SessionRef[],
+    ending: Ending,
+    until = this.#options.port.deadlineFromNow(),
+  ): Promise<void> {
+    await this.#destroy(refs, ending, this.#forget(refs), until)
   }
 
   /** Whatever becomes of the destroy: this node does not serve the session again without asking Redis. */
@@ -78,11 +82,15 @@ export class SessionDestroyer {
       const ids = refs.flatMap(ref => names.published(ref))
       const announcement = bus.announce({ type: 'SessionDeleted', ids })
       const confirm = replicas && (await replicas.begin(refs[0] as SessionRef, until))
-      const { failure, ...destroyed } = await repository.destroy(refs, randomUUID(), announcement, until)
+      const reply = await repository.destroy(refs, randomUUID(), announcement, until)
+      const { tombstone, failure, found } = reply
       if (failure !== '') this.#reportNoTombstone(failure)
-      if (destroyed.found > 0) this.#tell(refs, ending)
+      this.#tell(
+        refs.filter((_ref, index) => found.includes(index)),
+        ending,
+      )
       if (confirm) await confirm()
-      return destroyed
+      return { tombstone, found: found.length }
     } catch (error) {
       if (isOutcomeUnknown(error)) bus.doubt()
       throw error

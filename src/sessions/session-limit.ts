@@ -38,9 +38,13 @@ export class SessionLimit {
    * is the sessions themselves, so that an entry that was left over keeps nobody out. Undefined if the session has had its
    * place all along. Throws RefusedError if there is no room.
    */
-  async makeRoom({ place, entries }: Full, own: SessionRef): Promise<readonly IndexEntry[] | undefined> {
+  async makeRoom(
+    { place, entries, now }: Full,
+    own: SessionRef,
+    until: number,
+  ): Promise<readonly IndexEntry[] | undefined> {
     for (let wait = 1; ; wait++) {
-      const named = await this.#lookup.examine(place.at, entries)
+      const named = await this.#lookup.examine(place.at, { entries, now }, until)
       if (named.some(({ ref, state }) => ref.name === own.name && state === 'there')) return undefined
       const counting = standing(named, own)
       const excess = counting.length + 1 - (place.limit ?? Number.POSITIVE_INFINITY)
@@ -50,7 +54,7 @@ export class SessionLimit {
         .sort((one, other) => one.created - other.created || (one.ref.name < other.ref.name ? -1 : 1))
         .slice(0, Math.max(0, excess))
       if (oldest.length >= excess) {
-        await this.#evict(oldest)
+        await this.#evict(oldest, until)
         const others = named.filter(each => !counting.includes(each) || oldest.includes(each))
         this.#lookup.forget(
           place.at,
@@ -58,16 +62,16 @@ export class SessionLimit {
         )
         return others.map(({ entry }) => entry)
       }
-      if (wait === MOST_WAITS) throw new RefusedError('limit')
+      if (wait === MOST_WAITS || this.#clock.monotonic() + 2 * WAIT > until) throw new RefusedError('limit')
       // Logins that are under way elsewhere: each will be there to be evicted, or turn out to have failed.
       await new Promise<void>(resolve => void this.#clock.after(WAIT, resolve))
     }
   }
 
-  async #evict(oldest: readonly Named[]): Promise<void> {
+  async #evict(oldest: readonly Named[], until: number): Promise<void> {
     for (let start = 0; start < oldest.length; start += this.#batchSize) {
       const refs = oldest.slice(start, start + this.#batchSize).map(({ ref }) => ref)
-      await this.#destroyer.destroyAll(refs, { event: 'evicted', reason: 'maxSessions' })
+      await this.#destroyer.destroyAll(refs, { event: 'evicted', reason: 'maxSessions' }, until)
     }
   }
 }

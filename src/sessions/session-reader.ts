@@ -66,8 +66,10 @@ export class SessionReader {
   }
 
   /** Many at once. One that this node cannot read is an error in place of its session. */
-  async loadMany(refs: readonly SessionRef[]): Promise<(StoredSession | Error)[]> {
-    const until = this.#port.deadlineFromNow()
+  async loadMany(
+    refs: readonly SessionRef[],
+    until = this.#port.deadlineFromNow(),
+  ): Promise<(StoredSession | Error)[]> {
     const places = refs.map(ref => this.#names.placesOf(ref))
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
     const size = this.#port.isCluster ? 1 : SESSIONS_READ
@@ -90,8 +92,10 @@ export class SessionReader {
       until,
     )
     this.#stats.load.record(this.#clock.monotonic() - readAt.monotonic)
-    const [seenAt, ...sessions] = reply as [number | string, ...unknown[][]]
-    return sessions.map(session => ({ session, seenAt: Number(seenAt), readAt }))
+    const [seenAt, ...parts] = reply as [number | string, ...unknown[]]
+    return places.map((_place, index) => {
+      return { session: parts.slice(4 * index, 4 * index + 4), seenAt: Number(seenAt), readAt }
+    })
   }
 
   /** What Redis has said, as a session; an error if this node cannot read it. */

@@ -1,4 +1,5 @@
 import { type Clock, momentOf } from '../base/clock.js'
+import { RedisError } from '../base/errors.js'
 import type { Announcement } from '../bus/bus.js'
 import type { Expiry } from '../cache/entry.js'
 import type { Codec } from '../codec/codec.js'
@@ -31,6 +32,8 @@ interface SaveCommand {
   wasThere: boolean
   /** What may be replaced; empty for anything. */
   expected: string
+  /** The record by which it has its place in its indexes; empty if that is known otherwise. */
+  known: string
   /** Undefined if it is in all its indexes for long enough. */
   entering: Entering | undefined
 }
@@ -46,6 +49,15 @@ interface SaveReply {
   digest: string
   /** Which index is full, if one is. */
   full: Full | undefined
+}
+
+interface DestroyReply {
+  /** What was left behind. */
+  readonly tombstone: string
+  /** Why it was not; empty if it was. */
+  readonly failure: string
+  /** Which of the sessions were there. */
+  readonly found: number[]
 }
 
 interface TouchCommand {
@@ -136,6 +148,7 @@ export class SessionRepository {
       command.expected,
       keys.length,
       Number.isFinite(command.longest) ? command.longest : '',
+      command.known,
       ...indexes.args,
     ]
     const reply = await this.#port.run(saveScript, [...keys, ...indexes.keys], args, until)
@@ -197,39 +210,46 @@ export class SessionRepository {
     return reply
   }
 
-  /**
-   * All in one step; on Redis Cluster therefore one at a time. The answer is the tombstone that was left, or why not, and how
-   * many sessions there were.
-   */
+  /** All in one step; on Redis Cluster therefore one at a time. */
   async destroy(
     refs: readonly SessionRef[],
     destroyId: string,
     announcement: Announcement,
     until: number,
-  ): Promise<{ tombstone: string; failure: string; found: number }> {
+  ): Promise<DestroyReply> {
     const [only, ...others] = refs
     const first = only && others.length === 0 ? this.#names.firstPlaceOf(only) : undefined
     // What is named before it is known to be destroyed might be refused, and live on.
     const destroyed =
-      first && !this.#names.plainMayStand && (await this.#destroy(first.keys, destroyId, announcement, until))
-    if (destroyed && destroyed.found > 0) return destroyed
-    const keys = refs.flatMap(ref => this.#names.placesOf(ref).keys)
+      first &&
+      !this.#names.plainMayStand &&
+      (await this.#destroy([first.keys], destroyId, announcement, until))
+    if (destroyed && destroyed.found.length > 0) return destroyed
+    const keys = refs.map(ref => this.#names.placesOf(ref).keys)
     if (!destroyed) return this.#destroy(keys, destroyId, announcement, until)
-    return this.#destroy(keys.slice(first.keys.length), destroyId, announcement, until, '1')
+    return this.#destroy([keys.flat().slice(first.keys.length)], destroyId, announcement, until, '1')
   }
 
   async #destroy(
-    keys: readonly string[],
+    keys: readonly (readonly string[])[],
     destroyId: string,
     { channel, message }: Announcement,
     until: number,
     back = '',
-  ): Promise<{ tombstone: string; failure: string; found: number }> {
+  ): Promise<DestroyReply> {
     const args = [channel, message, destroyId, this.#tombstoneTtl, back]
-    const reply = await this.#port.run(destroyScript, keys, args, until)
+    const reply = await this.#port.run(destroyScript, keys.flat(), args, until)
     this.#count({ channel, message })
-    const [tombstone, failure, found] = reply as [string, string, Count]
-    return { tombstone, failure, found: Number(found) }
+    const [tombstone, failure, marks] = reply as [string, string, string]
+    let first = 0
+    const there = keys.map(own => {
+      const count = own.length / 2
+      first += count
+      return String(marks)
+        .slice(first - count, first)
+        .includes('1')
+    })
+    return { tombstone, failure, found: [...there.keys()].filter(index => there[index]) }
   }
 
   /** What the script takes for the indexes; on Redis Cluster they are not in its slot. */

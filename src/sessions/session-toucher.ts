@@ -1,12 +1,14 @@
 import { type Clock, momentOf } from '../base/clock.js'
-import { isOutcomeUnknown } from '../base/errors.js'
+import { isOutcomeUnknown, SessionError } from '../base/errors.js'
+import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry } from '../cache/entry.js'
 import type { LocalCache } from '../cache/local-cache.js'
+import type { Entering } from '../indexes/index-entries.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
-import type { Enrolment } from './enrolment.js'
+import type { Circumstances, Enrolment } from './enrolment.js'
 import type { Lifetimes } from './lifetimes.js'
 import type { SessionRepository } from './session-repository.js'
 
@@ -23,6 +25,7 @@ export interface SessionToucherOptions {
   bus: Bus
   clock: Clock
   stats: Stats
+  emit: Emit
 }
 
 /** Moves the ends of sessions. */
@@ -80,6 +83,18 @@ export class SessionToucher {
     return true
   }
 
+  /** A session in use must not end because a function of the app fails on it. */
+  #entering(ref: SessionRef, circumstances: Circumstances & { known: Entry }): Entering | undefined {
+    const { enrolment, emit } = this.#options
+    try {
+      return enrolment.of(ref, circumstances.known.snapshot, circumstances)
+    } catch (error) {
+      if (!(error instanceof SessionError)) throw error
+      emit('error', error)
+      return undefined
+    }
+  }
+
   async #move(
     ref: SessionRef,
     ttl: number,
@@ -89,14 +104,15 @@ export class SessionToucher {
     const { repository, enrolment, lifetimes, cache, names, clock, bus } = this.#options
     const { expiry, outdated } = known ?? {}
     const since = momentOf(clock)
-    // At its longest possible life it ends at once.
-    const px = Math.max(1, lifetimes.px(ttl, known?.created ?? since.wall))
+    const px = lifetimes.px(ttl, known?.created ?? since.wall)
+    // It has lived for as long as it may: Redis lets go of it by itself.
+    if (px <= 0) return false
     const target = { since, ms: px }
     if (expiry) expiry.moving = target
     try {
       const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
       const held = cache?.get(ref.name, since)
-      const entering = known && enrolment.of(ref, known.snapshot, { known, held, px })
+      const entering = known && this.#entering(ref, { known, held, px })
       const rewritten = known && outdated && !outdated.done
       const moved = await repository.touch(
         {

@@ -1,5 +1,5 @@
 import { type Clock, elapsed, momentOf } from '../base/clock.js'
-import { isOutcomeUnknown, RefusedError, UnreadableError } from '../base/errors.js'
+import { isOutcomeUnknown, RefusedError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
 import type { Entry } from '../cache/entry.js'
@@ -23,7 +23,7 @@ import type { Sighting } from './sighting.js'
 import type { WriteOrder } from './write-order.js'
 
 /** How often a save is tried anew because another save came first, or another login. It never takes longer than the deadline. */
-const MOST_CONFLICTS = 32
+const MOST_CONFLICTS = 128
 const MOST_ATTEMPTS = 256
 
 /** When a session that is written is to end. */
@@ -77,7 +77,11 @@ interface Attempt {
   snapshot: Snapshot
   text: string
   tombstone: string
+  /** It names a tombstone that it has run into: once, for another is of a destroy that came later. */
+  renamed: boolean
   expected: string
+  /** The record by which the session has its place in its indexes. */
+  known: string
   readonly discounted: Map<string, readonly IndexEntry[]>
   /** The indexes, by their keys, in which it has its place. */
   readonly kept: Set<string>
@@ -90,6 +94,8 @@ interface Attempt {
  */
 export class SessionWriter {
   readonly #options: SessionWriterOptions
+  /** What this node has written last of the sessions that it is writing now. */
+  readonly #latest = new Map<string, Entry>()
 
   constructor(options: SessionWriterOptions) {
     this.#options = options
@@ -115,7 +121,11 @@ export class SessionWriter {
     const wasThere = names.plainMayStand && (sighting.existed || held !== undefined || blind)
     const ticket = cache?.beginWrite(ref.name)
     const write = { ref, sighting, text, created, end, wasThere, held, until }
-    await order.after(ref.name, () => this.#send(write, ticket))
+    try {
+      await order.after(ref.name, () => this.#send(write, ticket))
+    } finally {
+      if (!order.pending(ref.name)) this.#latest.delete(ref.name)
+    }
   }
 
   async #send(write: Write, ticket: Ticket | undefined): Promise<void> {
@@ -145,14 +155,24 @@ export class SessionWriter {
       snapshot: new Snapshot(text, texts.serializer),
       text,
       tombstone: sighting.tombstone,
+      renamed: false,
+      known: sighting.entry?.digest ?? held?.digest ?? '',
       expected: this.#options.conflicts ? (sighting.entry?.digest ?? '') : '',
       discounted: new Map(),
       kept: new Set(),
       end,
     }
     const { base, entry: known } = sighting
-    // An earlier save was merged: the app's copy does not hold what others have put in.
-    if (base && known && known.snapshot !== base) this.#merge(attempt, write, known.snapshot)
+    const latest = this.#latest.get(ref.name)
+    if (this.#options.conflicts && latest && latest !== known && known) {
+      // Another save of this node came just before: what it wrote need not be asked for.
+      stats.conflicts++
+      attempt.expected = latest.digest
+      this.#merge(attempt, write, latest.snapshot)
+    } else if (base && known && known.snapshot !== base) {
+      // An earlier save was merged: the app's copy does not hold what others have put in.
+      this.#merge(attempt, write, known.snapshot)
+    }
     const losses = port.losses
     let conflicts = 0
     for (let number = 1; number <= MOST_ATTEMPTS; number++) {
@@ -177,21 +197,26 @@ export class SessionWriter {
           existedAt: sighting.existed ? sighting.seenAt : undefined,
           wasThere,
           expected: attempt.expected,
+          known: attempt.known,
           entering,
         },
         until,
       )
-      if (reply.outcome === 'destroyed' && number === 1 && this.#precedes(reply, sighting, losses)) {
+      if (reply.outcome === 'destroyed' && !attempt.renamed && this.#precedes(reply, sighting, losses)) {
         attempt.tombstone = reply.tombstone
+        attempt.renamed = true
       } else if (reply.outcome === 'changed') {
         stats.conflicts++
         if (++conflicts === MOST_CONFLICTS) throw new RefusedError('conflict')
         await this.#meet(attempt, write)
       } else if (reply.full) {
         const { key } = reply.full.place.at
-        const discounted = await this.#options.limit?.makeRoom(reply.full, ref)
+        const discounted = await this.#options.limit?.makeRoom(reply.full, ref, until)
         if (discounted) attempt.discounted.set(key, discounted)
-        else attempt.kept.add(key)
+        else {
+          attempt.kept.add(key)
+          attempt.known = ''
+        }
       } else if (reply.outcome === 'saved') {
         const { expiry, seenAt, tombstone, digest } = reply
         const indexed =
@@ -215,7 +240,7 @@ export class SessionWriter {
     throw new RefusedError('limit')
   }
 
-  #saved({ sighting, text, end }: Write, attempt: Attempt, entry: Entry): Entry {
+  #saved({ ref, sighting, text, end }: Write, attempt: Attempt, entry: Entry): Entry {
     sighting.existed = true
     sighting.tombstone = entry.tombstone
     sighting.seenAt = entry.seenAt
@@ -223,6 +248,8 @@ export class SessionWriter {
     sighting.base = attempt.text === text ? entry.snapshot : new Snapshot(text, this.#options.text.serializer)
     sighting.expiresAt = end.endsAt
     sighting.creation = undefined
+    sighting.toldOf = undefined
+    this.#latest.set(ref.name, entry)
     return entry
   }
 
@@ -235,7 +262,7 @@ export class SessionWriter {
     if (!record) return
     attempt.expected = digest
     const theirs = new Snapshot(record.text, text.serializer)
-    if (!isReadable(theirs)) throw new RefusedError('conflict')
+    if (!theirs.isReadable) throw new RefusedError('conflict')
     // It may only have been written anew under another key, or be this very save, sent again after a lost connection.
     const known = [write.sighting.entry?.snapshot, attempt.snapshot]
     if (known.some(each => each && this.#options.conflicts?.areSame(each, theirs))) return
@@ -269,14 +296,5 @@ export class SessionWriter {
     if (!creation.doubtful && this.#options.port.losses === losses) return true
     const trying = elapsed(creation.firstAttempt, momentOf(this.#options.clock))
     return reply.seenAt - tombstoneTime(reply.tombstone) > trying + 1
-  }
-}
-
-function isReadable(snapshot: Snapshot): boolean {
-  try {
-    return snapshot.data !== undefined
-  } catch (error) {
-    if (error instanceof UnreadableError) return false
-    throw error
   }
 }

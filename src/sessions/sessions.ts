@@ -114,7 +114,7 @@ export class Sessions {
     sighting: Sighting,
     touchFailed?: (error: unknown) => void,
   ): Promise<void> {
-    const { port, names, stats, text: texts, lifetimes } = this.#options
+    const { port, names, cache, stats, text: texts, lifetimes } = this.#options
     const until = port.deadlineFromNow()
     if (sighting.base && !life.always && this.#unchanged(sighting.base.data, session, life)) {
       if (life.unmoved) return
@@ -134,7 +134,7 @@ export class Sessions {
     const px = lifetimes.px(ttl, created)
     if (px <= 0) {
       stats.refusedSaves++
-      await this.#over(names.refOf(id))
+      cache?.evict(names.nameOf(id))
       throw new RefusedError('expired')
     }
     await this.#writer.write(sighting, text, created, { px, endsAt, keepEnd: unmoved }, until)
@@ -165,13 +165,12 @@ export class Sessions {
   /** When the session was made, as far as anybody asks. */
   #createdAt({ id, entry, creation }: Sighting, until: number): number | Promise<number> {
     const { cache, names, reader, clock, dated } = this.#options
-    const now = momentOf(clock)
-    const known = entry ?? cache?.get(names.nameOf(id), now)
-    if (known || creation || !dated) return known?.created ?? now.wall
+    const known = entry ?? cache?.get(names.nameOf(id), momentOf(clock))
+    if (known || creation || !dated) return known?.created ?? clock.wall()
     // It may be there all the same, and must not become younger by this save.
     return reader
       .load(names.refOf(id), until)
-      .then(({ record, seenAt }) => (record ? (record.created ?? seenAt) : now.wall))
+      .then(({ record, seenAt }) => (record ? (record.created ?? seenAt) : clock.wall()))
   }
 
   #readable(ref: SessionRef, stored: StoredSession): Read {
@@ -184,7 +183,7 @@ export class Sessions {
       const { lifetimes } = this.#options
       const ms = lifetimes.capped(expiry.ms, created)
       if (ms <= 0 && expiry.ms > 0) {
-        this.#over(ref).catch(() => {})
+        this.#end(ref, lifetimes.isOver(created, seenAt))
         return { ...stored, record: undefined, over: true }
       }
       try {
@@ -205,9 +204,11 @@ export class Sessions {
     return stored
   }
 
-  /** It has lived for as long as it may, whatever Redis says. */
-  async #over(ref: SessionRef): Promise<void> {
-    await this.#options.destroyer.destroy(ref, { event: 'expired', reason: 'absoluteTtl' })
+  /** It has lived for as long as it may, whatever Redis says of it. */
+  #end(ref: SessionRef, over: boolean): void {
+    const ending = { event: 'expired', reason: 'absoluteTtl' } as const
+    if (over) this.#options.destroyer.destroy(ref, ending).catch(() => {})
+    else this.#options.emit('expired', { id: ref.name, reason: 'absoluteTtl' })
   }
 
   /** What this node may serve instead of an answer that Redis did not give. */

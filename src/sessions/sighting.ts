@@ -26,7 +26,7 @@ export interface Sighting {
   /** The end of its life as the app was told, in ms since the epoch. */
   expiresAt: number | undefined
   /** Of what refusal of a save the app was told last. */
-  toldOf?: RefusalReason
+  toldOf?: RefusalReason | undefined
   /**
    * Set while the request knows the session to be its own creation that Redis has not confirmed yet: it may then save over
    * any tombstone older than its first attempt.

@@ -8,6 +8,11 @@
 export class WriteOrder {
   readonly #last = new Map<string, Promise<unknown>>()
 
+  /** Whether a write of it is under way or waiting. */
+  pending(id: string): boolean {
+    return this.#last.has(id)
+  }
+
   after<T>(id: string, write: () => Promise<T>): Promise<T> {
     const previous = this.#last.get(id)
     const written = previous === undefined ? write() : previous.then(write, write)

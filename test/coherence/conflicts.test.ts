@@ -174,8 +174,8 @@ describe('with mergeTopLevel', () => {
     let changes = 0
     before('save', () => put({ user: 1, changes: ++changes }))
     await expect(a.save('s', { ...mine.data, a: 1 }, mine.sighting, DAY)).rejects.toMatchObject(REFUSED)
-    expect(changes).toBe(32)
-    expect(stored()).toEqual({ user: 1, changes: 32 })
+    expect(changes).toBe(128)
+    expect(stored()).toEqual({ user: 1, changes: 128 })
     expect(a.peek('s')).toBeUndefined()
     expect(a.stats.refusedSaves).toBe(1)
   })

@@ -262,7 +262,7 @@ async function run(modes: [IdHashing, IdHashing], operations: Operation[], sched
       if (script.name === 'destroy') destroyed.add(sid)
       // No operation here creates a session knowing of a destroy, so none may come back.
       if (destroyed.has(sid) && names.length > 0) faults.push(`${script.name} brought ${sid} back`)
-      if (destroyed.has(sid) && script.name === 'load' && (answer as unknown[][])[1]?.[0] !== null) {
+      if (destroyed.has(sid) && script.name === 'load' && (answer as unknown[])[1] !== null) {
         faults.push(`load found ${sid} after its end`)
       }
     }

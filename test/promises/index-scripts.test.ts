@@ -41,14 +41,29 @@ const limits = ({ limit = '', discounted = [] }: Entering) => [
   ...discounted,
 ]
 const enter = (member: string, { px = 60_000, pending, grace = 0, ...rest }: Entering = {}) =>
-  run(enterScript, [INDEX], px, member, pending ? '1' : '', grace, ...limits(rest))
+  run(enterScript, [INDEX], px, member, '', pending ? '1' : '', grace, ...limits(rest))
 const prune = (grace: number, ...pairs: (string | number)[]) => run(pruneScript, [INDEX], grace, ...pairs)
 const save = (value: string, entering: Entering & { px?: number; keepEnd?: boolean } = {}) =>
   run(
     saveScript,
     [SESSION, TOMBSTONE, INDEX],
-    ...[value, entering.px ?? 60_000, '', '', '', '', 600_000, entering.keepEnd ? '1' : '', 1, '', '', 2, ''],
-    ...['s', '', 0, ...limits(entering)],
+    ...[
+      value,
+      entering.px ?? 60_000,
+      '',
+      '',
+      '',
+      '',
+      600_000,
+      entering.keepEnd ? '1' : '',
+      1,
+      '',
+      '',
+      2,
+      '',
+      '',
+    ],
+    ...['s', '', '', 0, ...limits(entering)],
   ) as Promise<unknown[]>
 
 async function now(): Promise<number> {
@@ -111,7 +126,7 @@ describe('enter', () => {
     expect(await enter('c', { limit: 2, discounted: ['a', String(known)] })).toBeNull()
     await enter('a')
     expect(await enter('d', { limit: 3, discounted: ['a', String(known)] })).not.toBeNull()
-    const args = [60_000, 'e', '', 0, '', '', 0, 3, '', 0]
+    const args = [60_000, 'e', '', '', 0, '', '', 0, 3, '', 0]
     expect(((await run(enterScript, [OTHER, INDEX], ...args)) as unknown[])[0]).toBe(1)
     expect(await redis.exists(OTHER)).toBe(0)
   })
@@ -199,7 +214,7 @@ describe('a session and its entry', () => {
       expect.any(Number),
       0,
       0,
-      [0, ['a', expect.any(String)]],
+      [0, ['a', expect.any(String)], expect.any(Number)],
     ])
     expect(await redis.exists(SESSION)).toBe(0)
   })
@@ -217,7 +232,7 @@ describe('a session and its entry', () => {
 
   it('are touched in one step, if the session is the one that is known (guards: the SHA-1 in the touch)', async () => {
     const touch = (digest: string) =>
-      run(touchScript, [SESSION, INDEX], 300_000, '', '', 1, '', '', digest, 1, 's', '', 0, '', '', 0)
+      run(touchScript, [SESSION, INDEX], 300_000, '', '', 1, '', '', digest, 1, 's', '', '', 0, '', '', 0)
     await redis.set(SESSION, 'one', 'PX', 1_000)
     expect(await touch('0'.repeat(40))).toBe(3)
     expect(await redis.exists(INDEX)).toBe(0)

@@ -68,11 +68,14 @@ const save = ({ keys, target }: Phase, value: string, options: SaveOptions = {})
     [outcome: string, tombstones: string, now: number, px: number]
   >
 }
-const destroy = ({ keys }: Phase, id: string, ttl = TTL, client = redis) =>
-  run(destroyScript, keys, ['', '', id, ttl], client) as Promise<[string, string, number]>
+const destroy = async ({ keys }: Phase, id: string, ttl = TTL, client = redis) => {
+  const reply = await run(destroyScript, keys, ['', '', id, ttl], client)
+  const [tombstone, failure, marks] = reply as [string, string, string]
+  return [tombstone, failure, marks.replaceAll('0', '').length] as const
+}
 type Loaded = [value: string | null, pttl: number, tombstones: string, foreign: number, time: number]
 const load = async ({ keys }: Phase): Promise<Loaded> => {
-  const [time, session] = (await run(loadScript, keys, [keys.length])) as [number, unknown[]]
+  const [time, ...session] = (await run(loadScript, keys, [keys.length])) as [number, ...unknown[]]
   return [...session, time] as Loaded
 }
 const touch = ({ keys, target }: Phase, px: number, [digest = '', value = ''] = [], client = redis) =>

@@ -32,7 +32,7 @@ const save = (value: string, { tombstone = '', existedAt = '' as number | '', tt
 const destroy = (id: string) => run(destroyScript, KEYS, '', '', id, TTL) as Promise<[string, string]>
 type Loaded = [value: string | null, pttl: number, tombstones: string, foreign: number, time: number]
 const load = async (): Promise<Loaded> => {
-  const [time, session] = (await run(loadScript, KEYS, 2)) as [number, unknown[]]
+  const [time, ...session] = (await run(loadScript, KEYS, 2)) as [number, ...unknown[]]
   return [...session, time] as Loaded
 }
 
@@ -119,7 +119,7 @@ describe('the scripts, as Redis executes them', () => {
     await save('one')
     const [tombstone] = await destroy('d1')
     await save('two', { tombstone })
-    expect(await destroy('d1')).toEqual([tombstone, '', 1])
+    expect(await destroy('d1')).toEqual([tombstone, '', '1'])
     expect(await redis.get(KEYS[0] as string)).toBe('two')
   })
 
@@ -196,8 +196,8 @@ describe.skipIf(!realRedis())('the scripts, where Redis does not let them', () =
     await redis.call('CLIENT', 'PAUSE', '60000', 'WRITE')
     try {
       const other = server.client()
-      const reply = (await other.eval(loadScript.lua, 2, ...KEYS, 2)) as [number, unknown[]]
-      expect(reply[1][0]).toBe('one')
+      const reply = (await other.eval(loadScript.lua, 2, ...KEYS, 2)) as unknown[]
+      expect(reply[1]).toBe('one')
     } finally {
       await redis.call('CLIENT', 'UNPAUSE')
     }

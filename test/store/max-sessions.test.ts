@@ -277,6 +277,7 @@ describe('an entry that was found to lead nowhere', () => {
         60_000,
         member,
         '',
+        '',
         0,
         1,
         '',
@@ -286,7 +287,11 @@ describe('an entry that was found to lead nowhere', () => {
     expect(await enter('one')).toBeNull()
     const score = await redis.zscore('an-index', 'one')
     expect(await enter('one')).toBeNull()
-    expect(await enter('two', 'one', String(score))).toMatchObject([0, ['one', expect.any(String)]])
+    expect(await enter('two', 'one', String(score))).toMatchObject([
+      0,
+      ['one', expect.any(String)],
+      expect.any(Number),
+    ])
     expect(await enter('two', 'one', String(await redis.zscore('an-index', 'one')))).toBeNull()
   })
 })

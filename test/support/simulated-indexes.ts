@@ -14,9 +14,9 @@ export class SimulatedIndexes {
   }
 
   enter(keys: readonly string[], px: number, args: readonly string[], there = true): unknown[] {
-    const [member = '', pending, grace = '0'] = args
+    const [member = '', former = '', pending, grace = '0'] = args
     const now = this.#clock.wall()
-    let from = 3
+    let from = 4
     for (const [index, key] of keys.entries()) {
       const set = this.#sets.get(key) ?? new Map<string, number>()
       const [limit, kept, count] = [args[from], args[from + 1] === '1', Number(args[from + 2])]
@@ -25,7 +25,7 @@ export class SimulatedIndexes {
         const [known = '', score] = args.slice(from + 3 + 2 * pair, from + 5 + 2 * pair)
         if (String(set.get(known)) === score) others--
       }
-      if (limit && !(there && kept) && others >= Number(limit)) return [index, this.entries(key).flat()]
+      if (limit && !(there && kept) && others >= Number(limit)) return [index, this.entries(key).flat(), now]
       from += 3 + 2 * count
     }
     for (const key of keys) {
@@ -33,6 +33,7 @@ export class SimulatedIndexes {
       this.#sets.set(key, set)
       const before = set.get(member) ?? Number.NEGATIVE_INFINITY
       set.set(member, pending === '1' ? -now : Math.max(now + px, before + 1))
+      if (former) set.delete(former)
       for (const [each, score] of set) if (score >= 0 && score <= now - Number(grace)) set.delete(each)
     }
     return []

@@ -117,7 +117,7 @@ export class SimulatedRedis {
           const at = pairs.find(([session]) => this.get(session as string) !== undefined)?.[0] ?? ''
           return [this.get(at) ?? null, this.pttl(at), this.#tombstones(pairs), 0]
         })
-        return [now, ...sessions]
+        return [now, ...sessions.flat()]
       }
       case 'save': {
         const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl, keepEnd] = arg
@@ -136,7 +136,12 @@ export class SimulatedRedis {
           return ['changed', tombstones, now, 0, 1]
         }
         const life = keepEnd === '1' && left > 0 ? Math.min(left, Number(arg[12]) || left) : Number(px)
-        const full = this.indexes.enter(keys.slice(Number(names)), life, arg.slice(13), left !== -2)
+        const full = this.indexes.enter(
+          keys.slice(Number(names)),
+          life,
+          arg.slice(14),
+          there !== undefined && (!arg[13] || hash('sha1', there) === arg[13]),
+        )
         if (full.length > 0) return ['full', tombstones, now, 0, left === -2 ? 0 : 1, full]
         for (const [session = '', key = ''] of pairs) {
           const tombstone = this.get(key)
@@ -165,16 +170,16 @@ export class SimulatedRedis {
         if (channel) this.publish(channel, message)
         const pairs = pairsOf(keys)
         let written = `1:${now}:${id}`
-        let found = 0
+        let found = ''
         const before = pairs.map(([, key = '']) => this.get(key))
         for (const [index, [session = '', key = '']] of pairs.entries()) {
           const tombstone = before[index]
           if (tombstone?.endsWith(id)) {
             written = tombstone
-            if (back === '1' && this.data.delete(session)) found++
+            found += back === '1' && !this.data.delete(session) ? '0' : '1'
             continue
           }
-          if (this.data.delete(session)) found++
+          found += this.data.delete(session) ? '1' : '0'
           set(key, written, Number(tombstoneTtl))
         }
         return [written, '', found]
