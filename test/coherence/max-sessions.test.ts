@@ -37,8 +37,10 @@ function simulatedRedis(at: ManualClock): SimulatedRedis {
     }
     const reply = execute(script, keys, args)
     if (script.name !== 'load') return reply
-    const [now, ...sessions] = reply as [number, ...[string | null, ...unknown[]][]]
-    return [now, ...sessions.map(([value, ...rest]) => [value && Buffer.from(value, 'latin1'), ...rest])]
+    // The first of every four that follow the time is a value.
+    return (reply as unknown[]).map((part, index) =>
+      index % 4 === 1 && typeof part === 'string' ? Buffer.from(part, 'latin1') : part,
+    )
   }
   return server
 }
