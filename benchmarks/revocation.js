@@ -1,0 +1,230 @@
+// @ts-check
+// What does it cost to find and to end all sessions of one user, who has 20 of them, among a million?
+//
+//   npm run bench:revocation
+//   npm run bench:revocation -- --write     writes the result into docs/revocation-benchmark.md
+
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { ClusteredRedisStore } from 'clustered-redis-store'
+import { Redis } from 'ioredis'
+import { startProgress } from './progress.js'
+import { startRedis } from './redis.js'
+import { reportOf } from './revocation-report.js'
+import { bySet, fill, LIFE, median, newId, SESSIONS_OF_USER, sessionOf, USER } from './user-sessions.js'
+
+const FEW = 10_000
+const MANY = 1_000_000
+const WALKS = 7
+const REVOCATIONS = 300
+/** So that a busy machine makes it slow, and does not end it. */
+const DEADLINE = 60_000
+
+setFlagsFromString('--expose-gc')
+/** @type {() => void} */
+const collectGarbage = runInNewContext('gc')
+
+/** @param {number} bytes */
+const megabytes = bytes => bytes / 2 ** 20
+
+/** As one would write it without a store; what it reads is thrown away. @param {Redis} redis */
+async function scanAndRead(redis) {
+  let count = 0
+  let cursor = '0'
+  do {
+    const [next, keys] = await redis.scan(cursor, 'MATCH', 'sess:*', 'COUNT', 1000)
+    cursor = next
+    if (keys.length > 0) count += (await redis.mget(keys)).length
+  } while (cursor !== '0')
+  return count
+}
+
+/** The same with the next SCAN under way while values are read. @param {Redis} redis */
+async function scanAheadAndRead(redis) {
+  let count = 0
+  let step = await redis.scan('0', 'MATCH', 'sess:*', 'COUNT', 1000)
+  for (;;) {
+    const [next, keys] = step
+    const ahead = next === '0' ? undefined : redis.scan(next, 'MATCH', 'sess:*', 'COUNT', 1000)
+    if (keys.length > 0) count += (await redis.mget(keys)).length
+    if (!ahead) return count
+    step = await ahead
+  }
+}
+
+/** Sessions per second. @param {() => Promise<number>} walk */
+async function rateOf(walk) {
+  const before = performance.now()
+  const count = await walk()
+  return (count / (performance.now() - before)) * 1000
+}
+
+/** The walk over all sessions, beside what it cannot do without. @param {string} url */
+async function measureWalk(url) {
+  const redis = new Redis(url)
+  const store = new ClusteredRedisStore({ redis: url, deadline: DEADLINE })
+  await store.ready()
+  await fill(`${MANY} sessions, by SET`, { to: MANY, save: bySet(redis) })
+  /** @type {{ raw: number[], rawAhead: number[], ours: number[] }} */
+  const rates = { raw: [], rawAhead: [], ours: [] }
+  const heap = { before: 0, early: 0, late: 0, rssBefore: 0, rss: 0 }
+
+  const deleteUser = async () => {
+    const progress = startProgress('bulkDelete', MANY)
+    let scanned = 0
+    const watch = setInterval(() => {
+      const { heapUsed, rss } = process.memoryUsage()
+      if (scanned < MANY / 10) heap.early = Math.max(heap.early, megabytes(heapUsed))
+      else heap.late = Math.max(heap.late, megabytes(heapUsed))
+      heap.rss = Math.max(heap.rss, megabytes(rss))
+    }, 5)
+    const result = await store.bulkDelete(
+      ({ data }) => /** @type {{ userId?: number }} */ (data).userId === USER,
+      {
+        onProgress: step => {
+          scanned = step.scanned
+          progress.show(scanned)
+        },
+      },
+    )
+    clearInterval(watch)
+    progress.end()
+    if (result.deleted !== SESSIONS_OF_USER) throw new Error(`deleted ${result.deleted}`)
+    return result.scanned
+  }
+  // The first round warms up.
+  for (let round = 0; round <= WALKS; round++) {
+    collectGarbage()
+    const raw = await rateOf(() => scanAndRead(redis))
+    const rawAhead = await rateOf(() => scanAheadAndRead(redis))
+    collectGarbage()
+    if (round === 1) {
+      const { heapUsed, rss } = process.memoryUsage()
+      Object.assign(heap, {
+        before: megabytes(heapUsed),
+        rssBefore: megabytes(rss),
+        early: 0,
+        late: 0,
+        rss: 0,
+      })
+    }
+    const ours = await rateOf(deleteUser)
+    await bySet(redis)(
+      Array.from({ length: SESSIONS_OF_USER }, () => ({ id: newId(), session: sessionOf(USER) })),
+    )
+    if (round === 0) continue
+    rates.raw.push(raw)
+    rates.rawAhead.push(rawAhead)
+    rates.ours.push(ours)
+  }
+  const connectRedis = await measureConnectRedis(url)
+  const redisVersion = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? ''
+  await store.shutdown()
+  redis.disconnect()
+  return { rates, heap, connectRedis, redisVersion }
+}
+
+/** In a process of its own, since it may not survive it. @param {string} url */
+async function measureConnectRedis(url) {
+  const child = fork(new URL('connect-redis-all.js', import.meta.url), [url], { stdio: 'pipe' })
+  let answer = ''
+  let complaint = ''
+  child.stdout?.on('data', chunk => {
+    answer += chunk
+  })
+  child.stderr?.on('data', chunk => {
+    complaint += chunk
+  })
+  const [code, signal] = await once(child, 'close')
+  if (code === 0)
+    return /** @type {{ seconds: number, heap: number, rss: number, count: number }} */ (JSON.parse(answer))
+  const reason = /FATAL ERROR: [^\n]*|\w*Error: [^\n]*/.exec(complaint)?.[0]
+  return { failure: `${signal ?? `exit code ${code}`}: ${reason ?? complaint.slice(-200)}` }
+}
+
+/** A store with an index over so many sessions. @param {string} url @param {number} count */
+async function openIndexed(url, count) {
+  const redis = new Redis(url)
+  const store = new ClusteredRedisStore({
+    redis: url,
+    deadline: DEADLINE,
+    indexes: { userId: session => /** @type {{ userId?: number }} */ (session).userId },
+  })
+  await store.ready()
+  await fill(`${count} sessions with an index, by store.set`, {
+    to: count,
+    save: sessions =>
+      Promise.all(sessions.map(({ id, session }) => store.set(id, /** @type {never} */ (session)))),
+  })
+  const close = async () => {
+    await store.shutdown()
+    redis.disconnect()
+  }
+  return { store, redis, close, revoke: /** @type {number[]} */ ([]), bare: /** @type {number[]} */ ([]) }
+}
+
+/** Milliseconds. @param {() => Promise<unknown>} call */
+async function timeOf(call) {
+  const before = performance.now()
+  await call()
+  return performance.now() - before
+}
+
+/** By the index, beside a bare write of as many keys: in turns, among few sessions and among many. @param {string[]} urls */
+async function measureRevocation([few = '', many = '']) {
+  const sites = [await openIndexed(few, FEW), await openIndexed(many, MANY)]
+  const progress = startProgress(`${REVOCATIONS} revocations in each`, REVOCATIONS)
+  const text = JSON.stringify(sessionOf(USER))
+  for (let round = -20; round < REVOCATIONS; round++) {
+    for (const { store, redis, revoke, bare } of round % 2 === 0 ? sites : [...sites].reverse()) {
+      const write = () => {
+        const pipeline = redis.pipeline()
+        for (let number = 0; number < SESSIONS_OF_USER; number++) {
+          pipeline.set(`bare:${number}`, text, 'PX', LIFE)
+        }
+        return pipeline.exec()
+      }
+      const wrote = await timeOf(write)
+      const revoked = await timeOf(async () => {
+        const { deleted } = await store.by('userId', USER).revoke()
+        if (deleted !== SESSIONS_OF_USER) throw new Error(`revoked ${deleted}`)
+      })
+      for (let number = 0; number < SESSIONS_OF_USER; number++) {
+        await store.set(newId(), /** @type {never} */ (sessionOf(USER)))
+      }
+      // The first rounds warm up.
+      if (round < 0) continue
+      bare.push(wrote)
+      revoke.push(revoked)
+    }
+    progress.show(Math.max(0, round + 1))
+  }
+  progress.end()
+  for (const site of sites) await site.close()
+  return sites.map(({ revoke, bare }) => ({ revoke: median(revoke), bare: median(bare) }))
+}
+
+const servers = await Promise.all([startRedis(), startRedis(), startRedis()])
+const [walked, ...indexed] = servers.map(({ url }) => url)
+try {
+  const walk = await measureWalk(/** @type {string} */ (walked))
+  await servers[0]?.stop()
+  const revocation = await measureRevocation(indexed)
+  const report = await reportOf({
+    few: FEW,
+    many: MANY,
+    walks: WALKS,
+    revocations: REVOCATIONS,
+    walk,
+    revocation,
+  })
+  console.log(`\n${report}`)
+  if (process.argv.includes('--write')) {
+    await writeFile(new URL('../docs/revocation-benchmark.md', import.meta.url), report)
+  }
+} finally {
+  await Promise.all(servers.map(server => server.stop()))
+}
