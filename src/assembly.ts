@@ -77,15 +77,13 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     stats,
     tombstoneTtl,
   })
-  const walk = new KeyWalk({ port, keyspace, names })
+  const walk = new KeyWalk({ port, keyspace, names, clock })
   const query = new SessionQuery({
-    port,
-    keyspace,
+    walk,
     names,
     reader,
     lifetimes,
     serializer,
-    clock,
     stats,
     emit: tell,
   })

@@ -82,13 +82,11 @@ export class Codec {
     return Buffer.concat([header, body])
   }
 
-  /** Rejects with UnreadableError if the bytes are no record, with RecordError if this node is not set up to read it. */
-  async open(bytes: Buffer, binding: () => string): Promise<Opened> {
-    return this.openAtOnce(bytes, binding)
-  }
-
-  /** The same for who opens a million: a promise only of what has to be decompressed. It throws what `open` rejects with. */
-  openAtOnce(bytes: Buffer, binding: () => string): Opened | Promise<Opened> {
+  /**
+   * A promise only of what has to be decompressed: most are opened by the hundred, and waiting costs more than opening. Throws,
+   * or rejects with, UnreadableError if the bytes are no record, RecordError if this node is not set up to read it.
+   */
+  open(bytes: Buffer, binding: () => string): Opened | Promise<Opened> {
     const { encryption, maxSessionBytes, stats } = this.#options
     const envelope = isEnvelope(bytes) ? readEnvelope(bytes) : undefined
     let payload = envelope?.body ?? bytes

@@ -153,6 +153,11 @@ export class IndexEntries {
     setImmediate(() => this.#port.run(pruneScript, [key], [this.#grace, ...pairs]).catch(() => {}))
   }
 
+  /** Whether its session was announced, or was found to be gone. */
+  isInQuestion({ score }: IndexEntry): boolean {
+    return score.startsWith('-')
+  }
+
   /** Since when a session is about to be written that is not there yet, by Redis' clock; undefined if it is not. */
   announcedAt({ score }: IndexEntry): number | undefined {
     const since = -Number(score)

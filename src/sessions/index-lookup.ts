@@ -6,7 +6,6 @@ import type { EntryBatch, IndexEntries, IndexEntry, IndexedValue } from '../inde
 import type { SessionIndexes } from '../indexes/session-indexes.js'
 import type { Stats } from '../observe/stats.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
-import type { SessionReply } from '../redis/session-reply.js'
 import type { Lifetimes } from './lifetimes.js'
 import type { SessionReader, StoredSession } from './session-reader.js'
 import { type SessionView, viewOf } from './session-view.js'
@@ -97,19 +96,11 @@ export class IndexLookup {
     const refs = entries.map(({ member }) => names.refOfMember(member))
     const whole = replies && refs.every((ref, index) => names.isWhole(ref, entries[index]?.member ?? ''))
     // What stands under one of two names is half of the answer.
-    const stored = await (whole ? this.#interpret(refs, replies) : reader.loadMany(refs, until))
+    const stored = await (whole ? reader.interpretAll(refs, replies) : reader.loadMany(refs, until))
     const named = entries.map((entry, index) =>
       this.#judge(at, { entry, now, ref: refs[index] as SessionRef }, stored[index] as StoredSession | Error),
     )
     return named
-  }
-
-  #interpret(
-    refs: readonly SessionRef[],
-    replies: readonly SessionReply[],
-  ): Promise<(StoredSession | Error)[]> {
-    const { reader } = this.#options
-    return Promise.all(refs.map((ref, index) => reader.interpret(ref, replies[index] as SessionReply)))
   }
 
   #judge(
@@ -153,7 +144,7 @@ export class IndexLookup {
   #tidy(at: IndexedValue, named: readonly Named[]): void {
     const { entries } = this.#options
     for (const { entry, state, left } of named) {
-      if (state !== 'there' || !entry.score.startsWith('-')) continue
+      if (state !== 'there' || !entries.isInQuestion(entry)) continue
       // It was announced, or found gone, and is there after all.
       const entering = {
         member: entry.member,

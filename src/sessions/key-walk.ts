@@ -1,9 +1,11 @@
+import { type Clock, momentOf } from '../base/clock.js'
 import { OptionError } from '../base/errors.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import { ahead } from './read-ahead.js'
 
-const KEYS_SCANNED = 1000
+const KEYS_SCANNED = 500
 
 /** How far a walk has got, to go on from there. It can be kept as JSON. */
 export interface WalkPosition {
@@ -17,7 +19,13 @@ export interface WalkPosition {
 export interface Page {
   readonly primary: RedisPrimary
   readonly keys: ScannedKey[]
-  /** Where to go on when all of them are done; undefined after the last page. */
+  /** When they were scanned, by this node's clock. */
+  readonly at: number
+}
+
+/** A page after which a walk can be broken off. */
+export interface ResumablePage extends Page {
+  /** Where to go on when all of its sessions are done; undefined after the last page. */
   readonly next: WalkPosition | undefined
 }
 
@@ -25,52 +33,89 @@ export interface ScannedKey {
   /** As it stands in Redis. */
   readonly key: string
   readonly ref: SessionRef
+  /** How long it is to live, in ms: -1 without an end, -2 if it is gone, undefined if that was not asked for. */
+  readonly life: number | undefined
 }
 
-/** Walks over the keys of all sessions, on every primary, in constant memory. */
+/** What to ask of a primary: keys alone, or how long each is to live as well. */
+type Scan = 'scan' | 'scanLives'
+
+/**
+ * Walks over the keys of all sessions by SCAN, on every primary, in constant memory. While a page is looked at, the next is
+ * under way.
+ */
 export class KeyWalk {
   readonly #port: RedisPort
   readonly #keyspace: Keyspace
   readonly #names: SessionNames
+  readonly #clock: Clock
 
-  constructor(parts: { port: RedisPort; keyspace: Keyspace; names: SessionNames }) {
+  constructor(parts: { port: RedisPort; keyspace: Keyspace; names: SessionNames; clock: Clock }) {
     this.#port = parts.port
     this.#keyspace = parts.keyspace
     this.#names = parts.names
+    this.#clock = parts.clock
+  }
+
+  async *pages(scan: Scan): AsyncGenerator<Page> {
+    for (const primary of await this.#primaries()) yield* this.#pagesOf(primary, scan)
   }
 
   /** From the beginning, or from a position; where the servers are no longer the same, from the beginning. */
-  async *pages(from?: WalkPosition): AsyncGenerator<Page> {
+  async *resumable(from?: WalkPosition): AsyncGenerator<ResumablePage> {
     if (from) checkPosition(from)
-    // A primary that is missed here would be missed without a word.
-    await this.#port.lookForPrimaries()
-    const primaries = this.#port.primaries()
+    const primaries = await this.#primaries()
     const servers = await Promise.all(primaries.map(primary => primary.runId()))
     const same = servers.join() === from?.servers.join() && !servers.includes('')
     const resumed = same && servers.includes(from?.server ?? '') ? from : undefined
     const first = resumed ? servers.indexOf(resumed.server) : 0
     for (const [index, primary] of primaries.entries()) {
       if (index < first) continue
-      let cursor = resumed && index === first ? resumed.cursor : '0'
-      do {
-        const step = await primary.scan(cursor, this.#keyspace.pattern, KEYS_SCANNED)
-        cursor = step.cursor
-        const server = servers[cursor === '0' ? index + 1 : index]
-        yield {
-          primary,
-          keys: this.#sessionsAmong(step.keys),
-          next: server === undefined ? undefined : { servers, server, cursor },
-        }
-      } while (cursor !== '0')
+      const start = resumed && index === first ? resumed.cursor : '0'
+      for await (const page of this.#pagesOf(primary, 'scan', start)) {
+        const server = servers[page.cursor === '0' ? index + 1 : index]
+        yield { ...page, next: server === undefined ? undefined : { servers, server, cursor: page.cursor } }
+      }
     }
   }
 
-  #sessionsAmong(keys: readonly string[]): ScannedKey[] {
-    return [...new Set(keys)].flatMap(key => {
-      const ref = this.#names.refOfKey(key)
-      return ref === undefined ? [] : [{ key, ref }]
-    })
+  async #primaries(): Promise<RedisPrimary[]> {
+    // A primary that is missed here would be missed without a word.
+    await this.#port.lookForPrimaries()
+    return this.#port.primaries()
   }
+
+  async *#pagesOf(primary: RedisPrimary, scan: Scan, start = '0'): AsyncGenerator<Page & { cursor: string }> {
+    const step = async (cursor: string) => {
+      // Before sending: what Redis says of a life counts from a moment that is no later than it was said.
+      const at = momentOf(this.#clock).wall
+      return { at, ...(await primary[scan](cursor, this.#keyspace.pattern, KEYS_SCANNED)) }
+    }
+    let next: ReturnType<typeof step> | undefined = step(start)
+    while (next) {
+      const { at, cursor, keys, lives }: Scanned & { at: number } = await next
+      next = cursor === '0' ? undefined : ahead(step(cursor))
+      yield { primary, keys: this.#sessionsAmong(keys, lives), at, cursor }
+    }
+  }
+
+  #sessionsAmong(keys: readonly string[], lives: readonly number[] | undefined): ScannedKey[] {
+    const met = new Set<string>()
+    const sessions: ScannedKey[] = []
+    for (const [index, key] of keys.entries()) {
+      if (met.has(key)) continue
+      met.add(key)
+      const ref = this.#names.refOfKey(key)
+      if (ref) sessions.push({ key, ref, life: lives?.[index] })
+    }
+    return sessions
+  }
+}
+
+interface Scanned {
+  readonly cursor: string
+  readonly keys: string[]
+  readonly lives?: number[]
 }
 
 function checkPosition(from: unknown): void {

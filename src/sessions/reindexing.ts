@@ -63,7 +63,7 @@ export class Reindexing {
     let told = clock.monotonic()
     let unread: Error | undefined
     try {
-      for await (const { keys, next } of walk.pages(from)) {
+      for await (const { keys, next } of walk.resumable(from)) {
         if (signal?.aborted) {
           result.aborted = true
           break

@@ -1,19 +1,18 @@
-import { type Clock, momentOf } from '../base/clock.js'
+import { allOf } from '../base/all-of.js'
 import { ClosedError, OptionError, PartialError, RecordError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import type { Emit } from '../base/store-events.js'
 import type { Opened } from '../codec/codec.js'
 import type { Serializer } from '../codec/serializer.js'
 import type { Stats } from '../observe/stats.js'
-import type { Keyspace } from '../redis/keyspace.js'
-import type { RedisPort, RedisPrimary, StoredValue } from '../redis/redis-port.js'
+import type { StoredValue } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { KeyWalk, Page, ScannedKey } from './key-walk.js'
 import type { Lifetimes } from './lifetimes.js'
-import { ahead, readAhead } from './read-ahead.js'
+import { readAhead } from './read-ahead.js'
 import type { SessionReader } from './session-reader.js'
 import { type SessionView, viewOf } from './session-view.js'
 
-const KEYS_SCANNED = 500
 const VALUES_READ = 250
 /** Values are read in smaller batches where they are large. */
 const BYTES_READ = 512 * 1024
@@ -27,19 +26,17 @@ export interface Visited {
 }
 
 interface SessionQueryParts {
-  port: RedisPort
-  keyspace: Keyspace
+  walk: KeyWalk
   names: SessionNames
   reader: SessionReader
   lifetimes: Lifetimes
   serializer: Serializer
-  clock: Clock
   stats: Stats
   emit: Emit
 }
 
 /**
- * Walks over all sessions by SCAN, on every primary, in constant memory. As SCAN promises: a session that is there from
+ * What all sessions are, by a walk over their keys. As SCAN promises: a session that is there from
  * beginning to end is seen, one that comes or goes meanwhile may be, and one may be seen twice while Redis resizes.
  */
 export class SessionQuery {
@@ -86,7 +83,7 @@ export class SessionQuery {
   }
 
   async *#refBatches(): AsyncGenerator<SessionRef[]> {
-    for await (const { keys } of this.#scan('scan')) yield keys.map(({ ref }) => ref)
+    for await (const { keys } of this.#parts.walk.pages('scan')) yield keys.map(({ ref }) => ref)
   }
 
   /** One that cannot be read for want of a key does not keep the others from being visited; but it is not passed over. */
@@ -97,7 +94,7 @@ export class SessionQuery {
         const shown = keys.slice(start, start + SESSIONS_SHOWN)
         const answers = shown.map((key, index) => this.#visit(key, values[start + index] ?? 'nothing', at))
         const batch: Visited[] = []
-        for (const answer of await atHand(answers)) {
+        for (const answer of await allOf(answers)) {
           if (answer instanceof RecordError) unread ??= answer
           else if (answer) batch.push(answer)
         }
@@ -110,7 +107,7 @@ export class SessionQuery {
   async *#reads(): AsyncGenerator<() => Promise<Page & { values: StoredValue[] }>> {
     // Until it is known how large they are.
     let count = SESSIONS_SHOWN
-    for await (const page of this.#scan('scanLives')) {
+    for await (const page of this.#parts.walk.pages('scanLives')) {
       let start = 0
       while (start < page.keys.length) {
         const keys = page.keys.slice(start, start + count)
@@ -124,40 +121,7 @@ export class SessionQuery {
     }
   }
 
-  async *#scan(command: 'scan' | 'scanLives'): AsyncGenerator<Page> {
-    const { port, keyspace, clock } = this.#parts
-    // A primary that is missed here would be missed without a word.
-    await port.lookForPrimaries()
-    for (const primary of port.primaries()) {
-      const step = async (cursor: string) => {
-        // Before sending: what Redis says of a life counts from a moment that is no later than it was said.
-        const at = momentOf(clock).wall
-        return { at, ...(await primary[command](cursor, keyspace.pattern, KEYS_SCANNED)) }
-      }
-      let next: ReturnType<typeof step> | undefined = step('0')
-      while (next) {
-        const { at, cursor, ...scanned }: ScanStep & { at: number } = await next
-        next = cursor === '0' ? undefined : ahead(step(cursor))
-        const keys = this.#sessionsAmong(scanned)
-        if (keys.length > 0) yield { primary, keys, at }
-      }
-    }
-  }
-
-  #sessionsAmong({ keys, lives }: Omit<ScanStep, 'cursor'>): ScannedKey[] {
-    const { names } = this.#parts
-    const met = new Set<string>()
-    const sessions: ScannedKey[] = []
-    for (const [index, key] of keys.entries()) {
-      if (met.has(key)) continue
-      met.add(key)
-      const ref = names.refOfKey(key)
-      if (ref) sessions.push({ key, ref, life: lives?.[index] ?? -1 })
-    }
-    return sessions
-  }
-
-  #visit({ ref, life }: ScannedKey, value: StoredValue, at: number): Answer | Promise<Answer> {
+  #visit({ ref, life = -1 }: ScannedKey, value: StoredValue, at: number): Answer | Promise<Answer> {
     const { names, reader, lifetimes, serializer } = this.#parts
     const id = names.shown(ref)
     // Gone since it was scanned, or nothing that this node could reach.
@@ -172,7 +136,7 @@ export class SessionQuery {
       return this.#unreadable(ref, (error as Error).message)
     }
     try {
-      const opened = reader.openAtOnce(ref, value)
+      const opened = reader.open(ref, value)
       return opened instanceof Promise ? opened.then(visited).catch(failed) : visited(opened)
     } catch (error) {
       return failed(error)
@@ -185,35 +149,10 @@ export class SessionQuery {
   }
 }
 
-interface ScanStep {
-  readonly cursor: string
-  readonly keys: string[]
-  readonly lives?: number[]
-}
-
-interface ScannedKey {
-  readonly key: string
-  readonly ref: SessionRef
-  /** How long it was to live, in ms; -1 without an end, -2 if it was gone. */
-  readonly life: number
-}
-
-interface Page {
-  readonly primary: RedisPrimary
-  readonly keys: ScannedKey[]
-  /** When it was scanned. */
-  readonly at: number
-}
-
 /** How many to read at once if they are as large as these. */
 function howMany(values: readonly StoredValue[]): number {
   const bytes = values.reduce((sum, value) => sum + value.length, 0)
   return Math.max(1, Math.min(VALUES_READ, Math.floor((BYTES_READ * values.length) / bytes)))
-}
-
-/** Waits for promises only: to wait for what is at hand would cost more than all the rest. */
-function atHand<T>(answers: (T | Promise<T>)[]): T[] | Promise<T[]> {
-  return answers.some(answer => answer instanceof Promise) ? Promise.all(answers) : (answers as T[])
 }
 
 /** A session, or why it cannot be read, or undefined if there is none. */

@@ -1,3 +1,4 @@
+import { allOf } from '../base/all-of.js'
 import { type Clock, type Moment, momentOf } from '../base/clock.js'
 import { UnreadableError } from '../base/errors.js'
 import type { Expiry } from '../cache/entry.js'
@@ -58,7 +59,7 @@ export class SessionReader {
   async #load(ref: SessionRef, places: Places, until: number): Promise<StoredSession> {
     const [reply] = await this.#loadAll([places], until)
     const { session } = reply as SessionReply
-    const stored = await this.interpret(ref, reply as SessionReply)
+    const stored = await this.#interpret(ref, reply as SessionReply)
     if (stored instanceof Error) throw stored
     const { record } = stored
     if (!record) return stored
@@ -78,7 +79,7 @@ export class SessionReader {
       batches.push(this.#loadAll(places.slice(start, start + size), until))
     }
     const replies = (await Promise.all(batches)).flat()
-    return Promise.all(replies.map((reply, index) => this.interpret(refs[index] as SessionRef, reply)))
+    return this.interpretAll(refs, replies)
   }
 
   async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {
@@ -98,11 +99,23 @@ export class SessionReader {
     })
   }
 
-  /** What Redis has said, as a session; an error if this node cannot read it. */
-  async interpret(
+  /** What Redis has said, as sessions; an error in place of one that this node cannot read. */
+  interpretAll(
+    refs: readonly SessionRef[],
+    replies: readonly SessionReply[],
+  ): (StoredSession | Error)[] | Promise<(StoredSession | Error)[]> {
+    return allOf(replies.map((reply, index) => this.#interpret(refs[index] as SessionRef, reply)))
+  }
+
+  /** The record in the bytes that stand in Redis; see Codec.open. */
+  open(ref: SessionRef, bytes: Buffer): Opened | Promise<Opened> {
+    return this.#codec.open(bytes, () => this.#names.bindingOf(ref))
+  }
+
+  #interpret(
     ref: SessionRef,
     { session, seenAt, readAt }: SessionReply,
-  ): Promise<StoredSession | Error> {
+  ): StoredSession | Error | Promise<StoredSession | Error> {
     const [value, left, tombstone, foreign] = session as readonly [Buffer | string | null, ...unknown[]]
     const pttl = Number(left)
     const stored = {
@@ -116,22 +129,14 @@ export class SessionReader {
     }
     // -2: it expired between the two commands of a server that runs them apart.
     if (value === null || pttl === -2) return stored
+    const opened = (record: Opened): StoredSession => ({ ...stored, record })
+    const failed = (error: Error): StoredSession | Error =>
+      error instanceof UnreadableError ? { ...stored, unreadable: error.message } : error
     try {
-      const bytes = typeof value === 'string' ? Buffer.from(value) : value
-      return { ...stored, record: await this.open(ref, bytes) }
+      const record = this.open(ref, typeof value === 'string' ? Buffer.from(value) : value)
+      return record instanceof Promise ? record.then(opened, failed) : opened(record)
     } catch (error) {
-      if (!(error instanceof UnreadableError)) return error as Error
-      return { ...stored, unreadable: error.message }
+      return failed(error as Error)
     }
-  }
-
-  /** The record in the bytes that stand in Redis; see Codec.open for how it rejects. */
-  open(ref: SessionRef, bytes: Buffer): Promise<Opened> {
-    return this.#codec.open(bytes, () => this.#names.bindingOf(ref))
-  }
-
-  /** The same; see Codec.openAtOnce. */
-  openAtOnce(ref: SessionRef, bytes: Buffer): Opened | Promise<Opened> {
-    return this.#codec.openAtOnce(bytes, () => this.#names.bindingOf(ref))
   }
 }

@@ -3,7 +3,18 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { RecordError, UnreadableError } from '../../src/base/errors.js'
 import { Stats } from '../../src/observe/stats.js'
-import { BINDING, type CodecSettings, CREATED, codecOf, jsonOf, K1, K2, read, sealed } from './codecs.js'
+import {
+  BINDING,
+  type CodecSettings,
+  CREATED,
+  codecOf,
+  jsonOf,
+  K1,
+  K2,
+  open,
+  read,
+  sealed,
+} from './codecs.js'
 
 const NO_THRESHOLD = {
   deflate: { threshold: 0, algorithm: 'deflate' },
@@ -58,7 +69,7 @@ describe.each(optionSets)('a codec with %s', (_name, settings) => {
         const text = filler === 0 ? JSON.stringify(data) : JSON.stringify([jsonOf(filler, noise), data])
         const created = settings.dated ? CREATED : undefined
         const opened = { text, created, outdated: false }
-        expect(await codec.open(await sealed(codec, text), BINDING)).toEqual(opened)
+        expect(await open(codec, await sealed(codec, text))).toEqual(opened)
       }),
       { numRuns: 60 },
     )
@@ -70,7 +81,7 @@ describe.each(optionSets)('a codec with %s', (_name, settings) => {
       for (const noise of [false, true]) {
         const text = jsonOf(bytes, noise)
         expect(Buffer.byteLength(text)).toBe(bytes)
-        expect((await codec.open(await sealed(codec, text), BINDING)).text).toBe(text)
+        expect((await open(codec, await sealed(codec, text))).text).toBe(text)
       }
     },
   )
@@ -116,7 +127,7 @@ describe('what one option set writes', () => {
     for (const bytes of [20, 2_000, 50_000]) {
       const record = await sealed(codecOf(settings), jsonOf(bytes))
       for (const [, other] of readable) {
-        expect((await codecOf(other).open(record, BINDING)).text).toBe(jsonOf(bytes))
+        expect((await open(codecOf(other), record)).text).toBe(jsonOf(bytes))
       }
     }
   })
@@ -178,7 +189,7 @@ describe('a record of version 1', () => {
       keys: [K2, K1, { id: 'phrase', secret: 'a passphrase of many words' }],
       acceptPlaintext: true,
     })
-    expect(await codec.open(Buffer.from(base64, 'base64'), BINDING)).toMatchObject({ text: TEXT, created })
+    expect(await open(codec, Buffer.from(base64, 'base64'))).toMatchObject({ text: TEXT, created })
   })
 })
 
@@ -190,7 +201,7 @@ describe('an encrypted record', () => {
       const record = await sealed(codec, jsonOf(200))
       expect(await read(codec, record)).toBeDefined()
       for (const binding of ['', 'sess:sha256:of-another', `${BINDING()} `, BINDING().slice(0, -1)]) {
-        await expect(codec.open(record, () => binding)).rejects.toThrow(UnreadableError)
+        await expect(open(codec, record, () => binding)).rejects.toThrow(UnreadableError)
       }
     },
   )
@@ -198,11 +209,11 @@ describe('an encrypted record', () => {
   it('does not open under another key of the same id, nor under the same secret with another id', async () => {
     const record = await sealed(codecOf({ keys: [K1] }), '{"user":"ada"}')
     const other = codecOf({ keys: [{ id: 'k1', secret: Buffer.alloc(32, 9) }], acceptPlaintext: true })
-    await expect(other.open(record, BINDING)).rejects.toThrow(UnreadableError)
+    await expect(open(other, record)).rejects.toThrow(UnreadableError)
     const renamed = Buffer.from(record)
     renamed.write('k2', record.indexOf('k1'))
     const same = codecOf({ keys: [K1, { id: 'k2', secret: K1.secret }] })
-    await expect(same.open(renamed, BINDING)).rejects.toThrow(UnreadableError)
+    await expect(open(same, renamed)).rejects.toThrow(UnreadableError)
   })
 
   it('under a key that this node does not have is an error with the id of the key, and those that it has', async () => {
@@ -212,9 +223,7 @@ describe('an encrypted record', () => {
       [{ keys: [K1, K2] }, "'k1', 'k2'"],
       [{ keys: [K1], write: false, acceptPlaintext: true }, "'k1'"],
     ] as [CodecSettings, string][]) {
-      const error = await codecOf(settings)
-        .open(record, BINDING)
-        .catch((cause: unknown) => cause)
+      const error = await open(codecOf(settings), record).catch((cause: unknown) => cause)
       expect(error).toBeInstanceOf(RecordError)
       expect(error).toMatchObject({
         code: 'ERR_UNKNOWN_KEY',
@@ -231,9 +240,7 @@ describe('an encrypted record', () => {
         Buffer.from(id),
         randomBytes(60),
       ])
-      const error = await codecOf({ keys: [K1] })
-        .open(bytes, BINDING)
-        .catch((cause: unknown) => cause)
+      const error = await open(codecOf({ keys: [K1] }), bytes).catch((cause: unknown) => cause)
       expect(error).toMatchObject({ code: 'ERR_UNKNOWN_KEY' })
       expect((error as Error).message).toContain('with an unreadable id')
       if (id !== '') expect((error as Error).message).not.toContain(id)
@@ -261,7 +268,7 @@ describe('a record that is not encrypted, where encryption is on', () => {
   it.each(plain)('(%s) is refused, without a count', async (_name, settings) => {
     const stats = new Stats()
     const record = await sealed(codecOf(settings), jsonOf(300))
-    const refused = codecOf({ keys: [K1], stats }).open(record, BINDING)
+    const refused = open(codecOf({ keys: [K1], stats }), record)
     await expect(refused).rejects.toThrow(new UnreadableError('it is not encrypted'))
     expect(stats.plaintextReads).toBe(0)
   })
@@ -271,7 +278,7 @@ describe('a record that is not encrypted, where encryption is on', () => {
       const stats = new Stats()
       const codec = codecOf({ keys: [K1], write, acceptPlaintext: true, stats })
       const record = await sealed(codecOf(settings), jsonOf(300))
-      expect((await codec.open(record, BINDING)).text).toBe(jsonOf(300))
+      expect((await open(codec, record)).text).toBe(jsonOf(300))
       expect(stats.plaintextReads).toBe(1)
     }
   })
@@ -279,8 +286,8 @@ describe('a record that is not encrypted, where encryption is on', () => {
   it('is not counted where it is the encrypted one, nor where encryption is off', async () => {
     const stats = new Stats()
     const codec = codecOf({ keys: [K1], acceptPlaintext: true, stats })
-    await codec.open(await sealed(codec, '{}'), BINDING)
-    await codecOf({ stats }).open(Buffer.from('{}'), BINDING)
+    await open(codec, await sealed(codec, '{}'))
+    await open(codecOf({ stats }), Buffer.from('{}'))
     expect(stats.plaintextReads).toBe(0)
   })
 })
@@ -310,7 +317,7 @@ describe('a record in another form than this node writes', () => {
 
   it.each(forms)('is to be written anew: %s', async (_name, writer, reader, outdated) => {
     const record = await sealed(codecOf(writer), jsonOf(300))
-    const opened = await codecOf(reader).open(record, BINDING)
+    const opened = await open(codecOf(reader), record)
     expect(opened.outdated).toBe(outdated)
   })
 })
@@ -333,7 +340,7 @@ describe('the time of its creation', () => {
   it.each(settings)('is read by nodes that do not write it (%s)', async (_name, setting) => {
     const reader = codecOf({ keys: [K1], acceptPlaintext: true })
     const record = await sealed(codecOf({ ...setting, dated: true }), jsonOf(300))
-    expect(await reader.open(record, BINDING)).toMatchObject({ text: jsonOf(300), created: CREATED })
+    expect(await open(reader, record)).toMatchObject({ text: jsonOf(300), created: CREATED })
   })
 
   it('is the only thing in front of the text where there is nothing else', async () => {
@@ -345,7 +352,7 @@ describe('the time of its creation', () => {
   it.each([0, 1, 1_800_000_000_000, 2 ** 48 - 1])('may be %d, and loses its fraction', async created => {
     for (const fraction of [0, 0.75]) {
       const record = await sealed(codecOf({ dated: true }), '{}', BINDING, created + fraction)
-      expect(await codecOf().open(record, BINDING)).toMatchObject({ text: '{}', created })
+      expect(await open(codecOf(), record)).toMatchObject({ text: '{}', created })
     }
   })
 
@@ -355,14 +362,14 @@ describe('the time of its creation', () => {
     for (let at = 2; at < 9; at++) {
       const younger = Buffer.from(record)
       younger[at] = (younger[at] as number) ^ 1
-      await expect(codec.open(younger, BINDING)).rejects.toThrow()
+      await expect(open(codec, younger)).rejects.toThrow()
     }
   })
 
   it('is not made up where a record is cut off', async () => {
     const record = await sealed(codecOf({ dated: true }), '{"user":"ada"}')
     for (let length = 1; length < 9; length++) {
-      await expect(codecOf().open(record.subarray(0, length), BINDING)).rejects.toThrow(UnreadableError)
+      await expect(open(codecOf(), record.subarray(0, length))).rejects.toThrow(UnreadableError)
     }
   })
 })
@@ -408,7 +415,7 @@ describe('a record of a version to come', () => {
       codecOf({ keys: [K1] }),
       codecOf({ keys: [K1], acceptPlaintext: true }),
     ]) {
-      const error = await codec.open(record, BINDING).catch((cause: unknown) => cause)
+      const error = await open(codec, record).catch((cause: unknown) => cause)
       expect(error).toMatchObject({ name: 'RecordError', code: 'ERR_NEWER_FORMAT' })
       expect((error as Error).message).toMatch(/newer format.*update this node/)
     }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Codec } from '../../src/codec/codec.js'
+import { Codec, type Opened } from '../../src/codec/codec.js'
 import { Compression, type CompressionAlgorithm } from '../../src/codec/compression.js'
 import { type EncryptionKey, KeyRing } from '../../src/codec/key-ring.js'
 import { jsonSerializer } from '../../src/codec/serializer.js'
@@ -50,7 +50,12 @@ export async function sealed(
 
 /** The session in a record, as the store gets at it. */
 export async function read(codec: Codec, record: Buffer, binding = BINDING): Promise<object> {
-  return jsonSerializer.parse((await codec.open(record, binding)).text)
+  return jsonSerializer.parse((await open(codec, record, binding)).text)
+}
+
+/** Whether it answers at once or not, and throws or rejects. */
+export async function open(codec: Codec, record: Buffer, binding = BINDING): Promise<Opened> {
+  return codec.open(record, binding)
 }
 
 /** JSON of exactly so many bytes, which compresses as a session does or, with `noise`, hardly at all. */

@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { RecordError, UnreadableError } from '../../src/base/errors.js'
 import { COMPRESSION_ALGORITHMS, type CompressionAlgorithm } from '../../src/codec/compression.js'
 import { headerOf } from '../../src/codec/envelope.js'
-import { BINDING, codecOf, jsonOf, K1, MIB, sealed } from './codecs.js'
+import { BINDING, codecOf, jsonOf, K1, MIB, open, sealed } from './codecs.js'
 
 const NUMBERS: Record<CompressionAlgorithm, number> = { deflate: 1, brotli: 2 }
 const KIB_32 = 32 * 1024
@@ -99,7 +99,7 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
     expect(done).toBe(false)
     const record = (await sealing) as Buffer
     done = false
-    const opening = codec.open(record, BINDING).finally(() => {
+    const opening = open(codec, record).finally(() => {
       done = true
     })
     await new Promise(setImmediate)
@@ -111,11 +111,11 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
     const [other] = COMPRESSION_ALGORITHMS.filter(each => each !== algorithm) as [CompressionAlgorithm]
     const record = await sealed(codec, jsonOf(500))
     expect(record[2]).toBe(NUMBERS[algorithm])
-    expect(
-      (await codecOf({ compression: { threshold: 0, algorithm: other } }).open(record, BINDING)).text,
-    ).toBe(jsonOf(500))
+    expect((await open(codecOf({ compression: { threshold: 0, algorithm: other } }), record)).text).toBe(
+      jsonOf(500),
+    )
     record[2] = NUMBERS[other]
-    await expect(codecOf().open(record, BINDING)).rejects.toThrow(UnreadableError)
+    await expect(open(codecOf(), record)).rejects.toThrow(UnreadableError)
   })
 
   describe('a bomb', () => {
@@ -129,7 +129,7 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
 
     it('that says how large it is is an error that says so', async () => {
       const bomb = recordOf(algorithm, BOMB, body)
-      const { grown, outcome } = await peak(() => codecOf().open(bomb, BINDING))
+      const { grown, outcome } = await peak(() => open(codecOf(), bomb))
       expect(outcome).toBeInstanceOf(RecordError)
       expect(outcome).toMatchObject({
         code: 'ERR_TOO_LARGE',
@@ -142,7 +142,7 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
       'that says it takes %d bytes takes no more (guards: maxOutputLength)',
       async size => {
         const bomb = recordOf(algorithm, size, body)
-        const { grown, outcome } = await peak(() => codecOf().open(bomb, BINDING))
+        const { grown, outcome } = await peak(() => open(codecOf(), bomb))
         expect(outcome).toBeInstanceOf(UnreadableError)
         expect(grown).toBeLessThan(size + SMALL)
       },
@@ -155,7 +155,7 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
         maxSessionBytes: 64 * MIB,
       })
       const record = await sealed(wide, JSON.stringify({ filler: ' '.repeat(20 * MIB) }))
-      const { outcome } = await peak(() => codecOf({ keys: [K1] }).open(record, BINDING))
+      const { outcome } = await peak(() => open(codecOf({ keys: [K1] }), record))
       expect(outcome).toMatchObject({ code: 'ERR_TOO_LARGE' })
     })
   })
@@ -163,8 +163,8 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
   it('opens what takes just as many bytes as are allowed, and nothing above', async () => {
     for (const bytes of [1_000, 40_000]) {
       const record = await sealed(codec, jsonOf(bytes))
-      expect((await codecOf({ maxSessionBytes: bytes }).open(record, BINDING)).text).toBe(jsonOf(bytes))
-      await expect(codecOf({ maxSessionBytes: bytes - 1 }).open(record, BINDING)).rejects.toThrow(RecordError)
+      expect((await open(codecOf({ maxSessionBytes: bytes }), record)).text).toBe(jsonOf(bytes))
+      await expect(open(codecOf({ maxSessionBytes: bytes - 1 }), record)).rejects.toThrow(RecordError)
     }
   })
 
@@ -174,7 +174,7 @@ describe.each(COMPRESSION_ALGORITHMS)('%s', algorithm => {
       for (const size of [0, 1, bytes - 1, bytes + 1, 2 * bytes, KIB_32 - 1, KIB_32]) {
         const lying = Buffer.from(record)
         lying.writeUInt32BE(size, 3)
-        await expect(codecOf().open(lying, BINDING), `${size}`).rejects.toThrow(UnreadableError)
+        await expect(open(codecOf(), lying), `${size}`).rejects.toThrow(UnreadableError)
       }
     }
   })
