@@ -58,55 +58,54 @@ return { time[1] * 1000 + math.floor(time[2] / 1000), unpack(parts, 1, 4 * #ARGV
 export const saveScript = script(
   'save',
   `${ENTER}
-if ARGV[3] ~= '' then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+local value, px, channel, message, seen, existedAt, grace, keepEnd, target, onlyIfThere, expected, names, longest, known =
+  unpack(ARGV, 1, 14)
+px, names, longest = tonumber(px), tonumber(names), tonumber(longest)
+if channel ~= '' then redis.call('PUBLISH', channel, message) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local names = tonumber(ARGV[12])
 local tombstones, unseen = {}, false
 for i = 2, names, 2 do
   local tombstone = redis.call('GET', KEYS[i])
   if tombstone then
     tombstones[#tombstones + 1] = tombstone
-    unseen = unseen or not string.find(ARGV[5], tombstone, 1, true)
+    unseen = unseen or not string.find(seen, tombstone, 1, true)
   end
 end
-local known = table.concat(tombstones, ' ')
-if unseen then return { 'destroyed', known, now, 0, 0 } end
-local forgotten = ARGV[6] ~= '' and now - tonumber(ARGV[6]) >= tonumber(ARGV[7])
-local px, at, left = tonumber(ARGV[2]), 0, -2
+local standing = table.concat(tombstones, ' ')
+if unseen then return { 'destroyed', standing, now, 0, 0 } end
+local at, left = 0, -2
 for i = 1, names, 2 do
   if left == -2 then
     at, left = i, redis.call('PTTL', KEYS[i])
   end
 end
-local there = left == -2 and 0 or 1
-if left == -2 and ARGV[10] == '1' then return { 'elsewhere', known, now, 0, 0 } end
-if left == -2 and forgotten then return { 'gone', known, now, 0, 0 } end
-if left ~= -2 and ARGV[11] ~= '' then
-  local value = redis.pcall('GET', KEYS[at])
-  if type(value) ~= 'string' or redis.sha1hex(value) ~= ARGV[11] then return { 'changed', known, now, 0, 1 } end
+local there = left ~= -2
+if not there and onlyIfThere == '1' then return { 'elsewhere', standing, now, 0, 0 } end
+local forgotten = existedAt ~= '' and now - tonumber(existedAt) >= tonumber(grace)
+if not there and forgotten then return { 'gone', standing, now, 0, 0 } end
+local function holds(digest)
+  local stored = redis.pcall('GET', KEYS[at])
+  return type(stored) == 'string' and redis.sha1hex(stored) == digest
 end
-if ARGV[8] == '1' and left > 0 then px = math.min(left, tonumber(ARGV[13]) or left) end
+if there and expected ~= '' and not holds(expected) then return { 'changed', standing, now, 0, 1 } end
+if keepEnd == '1' and left > 0 then px = math.min(left, longest or left) end
 if #KEYS > names then
-  local full = enter(now, px, names + 1, 15, function()
-    if there == 0 or ARGV[14] == '' then return there == 1 end
-    local value = redis.pcall('GET', KEYS[at])
-    return type(value) == 'string' and redis.sha1hex(value) == ARGV[14]
-  end)
-  if full then return { 'full', known, now, 0, there, full } end
+  local full = enter(now, px, names + 1, 15, function() return there and (known == '' or holds(known)) end)
+  if full then return { 'full', standing, now, 0, there and 1 or 0, full } end
 end
 if #tombstones > 0 then
   for i = 2, names, 2 do
-    local left = redis.call('PTTL', KEYS[i])
-    if left > 0 and left < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
+    local stands = redis.call('PTTL', KEYS[i])
+    if stands > 0 and stands < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
   end
 end
-local target = KEYS[tonumber(ARGV[9])]
-redis.call('SET', target, ARGV[1], 'PX', string.format('%.0f', px))
+local written = KEYS[tonumber(target)]
+redis.call('SET', written, value, 'PX', string.format('%.0f', px))
 for i = 1, names, 2 do
-  if KEYS[i] ~= target then redis.call('DEL', KEYS[i]) end
+  if KEYS[i] ~= written then redis.call('DEL', KEYS[i]) end
 end
-return { 'saved', known, now, px, there }`,
+return { 'saved', standing, now, px, there and 1 or 0 }`,
 )
 
 /**
@@ -125,24 +124,25 @@ return { 'saved', known, now, px, there }`,
 export const touchScript = script(
   'touch',
   `${ENTER}
+local px, channel, message, target, outdated, anew, expected, names = unpack(ARGV, 1, 8)
+target, names = tonumber(target), tonumber(names)
 local at, left = 0, -2
-local names = tonumber(ARGV[8])
 for i = 1, names do
   if left == -2 then
     at, left = i, redis.call('PTTL', KEYS[i])
   end
 end
 if left == -2 then return 0 end
-local target = tonumber(ARGV[4])
-local value = (at ~= target or ARGV[5] ~= '' or ARGV[7] ~= '') and redis.call('GET', KEYS[at])
-local digest = (ARGV[5] ~= '' or ARGV[7] ~= '') and redis.sha1hex(value)
-if ARGV[7] ~= '' and digest ~= ARGV[7] then return 3 end
-local shorter = left == -1 or left > tonumber(ARGV[1])
-if shorter and ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
-local outdated = ARGV[5] ~= '' and digest == ARGV[5]
+local asked = outdated ~= '' or expected ~= ''
+local value = (at ~= target or asked) and redis.call('GET', KEYS[at])
+local digest = asked and redis.sha1hex(value)
+if expected ~= '' and digest ~= expected then return 3 end
+local shorter = left == -1 or left > tonumber(px)
+if shorter and channel ~= '' then redis.call('PUBLISH', channel, message) end
+local replaced = outdated ~= '' and digest == outdated
 local written = false
-if outdated or at ~= target then
-  local set = redis.pcall('SET', KEYS[target], outdated and ARGV[6] or value, 'PX', ARGV[1])
+if replaced or at ~= target then
+  local set = redis.pcall('SET', KEYS[target], replaced and anew or value, 'PX', px)
   written = not set.err
 end
 if written then
@@ -150,11 +150,12 @@ if written then
     if i ~= target then redis.call('DEL', KEYS[i]) end
   end
 else
-  redis.call('PEXPIRE', KEYS[at], ARGV[1])
+  redis.call('PEXPIRE', KEYS[at], px)
 end
 if #KEYS > names then
   local time = redis.call('TIME')
-  enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), names + 1, 9, function() return true end)
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  enter(now, tonumber(px), names + 1, 9, function() return true end)
 end
 return shorter and 2 or 1`,
 )
@@ -173,25 +174,26 @@ return shorter and 2 or 1`,
 export const destroyScript = script(
   'destroy',
   `
-if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+local channel, message, id, ttl, back = unpack(ARGV, 1, 5)
+if channel ~= '' then redis.call('PUBLISH', channel, message) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local written = '1:' .. string.format('%.0f', now) .. ':' .. ARGV[3]
+local written = '1:' .. string.format('%.0f', now) .. ':' .. id
 local failure = ''
 local tombstones, all, found = {}, {}, {}
 for i = 2, #KEYS, 2 do all[#all + 1] = KEYS[i] end
 for i = 1, #all do
   local before = redis.call('GET', all[i])
-  local again = type(before) == 'string' and string.sub(before, -#ARGV[3]) == ARGV[3]
+  local again = type(before) == 'string' and string.sub(before, -#id) == id
   if again then
     written = before
   else
     tombstones[#tombstones + 1] = all[i]
   end
-  found[i] = again and ARGV[5] ~= '1' and 1 or redis.call('DEL', KEYS[2 * i - 1])
+  found[i] = again and back ~= '1' and 1 or redis.call('DEL', KEYS[2 * i - 1])
 end
 for i = 1, #tombstones do
-  local set = redis.pcall('SET', tombstones[i], written, 'PX', ARGV[4])
+  local set = redis.pcall('SET', tombstones[i], written, 'PX', ttl)
   if type(set) == 'table' and set.err then failure = set.err end
 end
 return { written, failure, table.concat(found) }`,

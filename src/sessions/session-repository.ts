@@ -1,5 +1,4 @@
 import { type Clock, momentOf } from '../base/clock.js'
-import { RedisError } from '../base/errors.js'
 import type { Announcement } from '../bus/bus.js'
 import type { Expiry } from '../cache/entry.js'
 import type { Codec } from '../codec/codec.js'
@@ -38,7 +37,7 @@ interface SaveCommand {
   entering: Entering | undefined
 }
 
-interface SaveReply {
+export interface SaveReply {
   outcome: 'saved' | 'destroyed' | 'gone' | 'changed' | 'full'
   tombstone: string
   seenAt: number
