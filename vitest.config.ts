@@ -7,7 +7,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/package/fixtures/**'],
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of a small machine: much of the time is spent waiting for Redis.
+    maxWorkers: 3,
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/support/summary-reporter.ts'],

@@ -258,15 +258,6 @@ describe.each([1, 3])(
         expect(added(await site.session())).toHaveLength(1)
         expect([site.errors, site.refused]).toEqual([[], []])
       })
-
-      it('by default some are lost, whenever they come, and nobody is told', async () => {
-        const site = await start(build, undefined, { nodes: count })
-        expect(new Set(await all(site))).toEqual(new Set([200]))
-        const kept = added(await site.session()).length
-        expect(kept).toBeGreaterThan(0)
-        expect(await site.session()).toMatchObject(START)
-        expect([site.errors, site.refused]).toEqual([[], []])
-      })
     })
   },
 )

@@ -8,6 +8,8 @@ import { ClusteredRedisStore } from 'clustered-redis-store'
 const [url = '', name = ''] = process.argv.slice(2)
 const USERS = ['ada', 'bob', 'cyd']
 const WORKERS = 4
+/** So that each history shows something. */
+const LEAST = { logins: 100, revocations: 10, changes: 10 }
 
 /** @type {ClusteredRedisStore<Visit, 'user'>} */
 const store = new ClusteredRedisStore({
@@ -20,13 +22,13 @@ const store = new ClusteredRedisStore({
 /** @type {Deed[]} */
 const deeds = []
 let made = 0
-let running = true
 
-/** However slow the machine is: enough to show something. */
-function enough() {
+/** @param {number} count */
+function enough(count) {
+  if (deeds.length < count) return false
   const revocations = deeds.filter(({ kind }) => kind === 'revoke').length
   const changes = deeds.filter(({ kind }) => kind === 'change user').length
-  return made > 100 && revocations > 10 && changes > 10
+  return made > LEAST.logins && revocations > LEAST.revocations && changes > LEAST.changes
 }
 
 /** @template T @param {readonly T[]} list @returns {T} */
@@ -69,8 +71,9 @@ async function read(sid) {
   return found
 }
 
-async function work() {
-  while (running || !enough()) {
+/** @param {number} count how many deeds of this node there are to be */
+async function work(count) {
+  while (!enough(count)) {
     const user = any(USERS)
     const sids = (await store.by('user', user).list()).map(({ id }) => id)
     if (sids.length < 5) await logIn(user)
@@ -100,17 +103,10 @@ async function work() {
   }
 }
 
-process.on('message', async (/** @type {string} */ order) => {
-  if (order === 'go') {
-    running = true
-    await Promise.all(Array.from({ length: WORKERS }, work))
-    process.send?.(deeds)
-  }
-  if (order === 'stop') running = false
-  if (order === 'log in') {
-    for (const user of USERS) await logIn(user)
-    process.send?.(deeds)
-  }
+process.on('message', async (/** @type {number | 'log in'} */ order) => {
+  if (order === 'log in') for (const user of USERS) await logIn(user)
+  else await Promise.all(Array.from({ length: WORKERS }, () => work(order)))
+  process.send?.(deeds)
 })
 
 await store.ready()

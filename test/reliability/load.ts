@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Exchange, Visitor } from './visitor.js'
 
-export const VISITORS = 200
+/** Of each app. Fewer in a run of all tests, which shall not take long. */
+export const VISITORS = process.env.WRITE_RELIABILITY === '1' ? 200 : 50
 
 /** Keeps two cores from being busy with nothing but the load itself. */
 const SHORTEST_THOUGHT = 200
 const LONGEST_THOUGHT = 600
 const BETWEEN_ROUNDS = 100
 
-/** 200 clients of one app, each of which sends its next request some time after the last was answered. */
+/** The clients of one app, each of which sends its next request some time after the last was answered. */
 export class Load {
   readonly exchanges: Exchange[] = []
   readonly #visitors: Visitor[]
@@ -35,7 +36,7 @@ export class Load {
     for (const visitor of this.#visitors) this.#loops.push(this.#loop(visitor))
   }
 
-  /** Whoever is thinking sends its next request now, so that all 200 are under way at once. */
+  /** Whoever is thinking sends its next request now, so that all are under way at once. */
   ring(): void {
     for (const wake of this.#thinking) wake()
   }

@@ -105,7 +105,7 @@ async function strike(scenario: Scenario, fault: Fault, loads: readonly Load[]):
   return { begun, ended: performance.now() }
 }
 
-/** Whether there is a round in which all 200 are answered with success. */
+/** Whether there is a round in which all are answered with success. */
 async function recovers(load: Load): Promise<boolean> {
   const until = performance.now() + RECOVERS_WITHIN
   while (performance.now() < until) if (await load.round()) return true
