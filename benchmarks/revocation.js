@@ -19,7 +19,8 @@ import { bySet, fill, LIFE, median, newId, SESSIONS_OF_USER, sessionOf, USER } f
 const FEW = 10_000
 const MANY = 1_000_000
 const WALKS = 7
-const REVOCATIONS = 300
+const REVOCATIONS = 1_000
+const WARMING_UP = 200
 /** So that a busy machine makes it slow, and does not end it. */
 const DEADLINE = 60_000
 
@@ -173,28 +174,30 @@ async function timeOf(call) {
   return performance.now() - before
 }
 
-/** By the index, beside a bare write of as many keys: in turns, among few sessions and among many. @param {string[]} urls */
+/** By the index, beside a bare write of the same keys: in turns, among few sessions and among many. @param {string[]} urls */
 async function measureRevocation([few = '', many = '']) {
   const sites = [await openIndexed(few, FEW), await openIndexed(many, MANY)]
   const progress = startProgress(`${REVOCATIONS} revocations in each`, REVOCATIONS)
-  const text = JSON.stringify(sessionOf(USER))
-  for (let round = -20; round < REVOCATIONS; round++) {
+  for (const { store } of sites) await store.by('userId', USER).revoke()
+  for (let round = -WARMING_UP; round < REVOCATIONS; round++) {
     for (const { store, redis, revoke, bare } of round % 2 === 0 ? sites : [...sites].reverse()) {
-      const write = () => {
+      const sessions = Array.from({ length: SESSIONS_OF_USER }, () => ({
+        id: newId(),
+        session: sessionOf(USER),
+      }))
+      for (const { id, session } of sessions) await store.set(id, /** @type {never} */ (session))
+      const texts = sessions.map(({ session }) => JSON.stringify(session))
+      const wrote = await timeOf(() => {
         const pipeline = redis.pipeline()
-        for (let number = 0; number < SESSIONS_OF_USER; number++) {
-          pipeline.set(`bare:${number}`, text, 'PX', LIFE)
+        for (const [index, { id }] of sessions.entries()) {
+          pipeline.set(`sess:${id}`, /** @type {string} */ (texts[index]), 'PX', LIFE)
         }
         return pipeline.exec()
-      }
-      const wrote = await timeOf(write)
+      })
       const revoked = await timeOf(async () => {
         const { deleted } = await store.by('userId', USER).revoke()
         if (deleted !== SESSIONS_OF_USER) throw new Error(`revoked ${deleted}`)
       })
-      for (let number = 0; number < SESSIONS_OF_USER; number++) {
-        await store.set(newId(), /** @type {never} */ (sessionOf(USER)))
-      }
       // The first rounds warm up.
       if (round < 0) continue
       bare.push(wrote)
