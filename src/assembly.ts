@@ -66,7 +66,10 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const { isCluster } = port
   const lifetimes = new Lifetimes(touchEvery, absoluteTtl, clock)
   const indexes = new SessionIndexes({ ...config, maxSessions: maxSessions || undefined, keyspace })
-  const entries = new IndexEntries({ port, keyspace, names, clock, tombstoneTtl })
+  // A save takes the deadline at the most; what is sent at its end may yet be executed.
+  const writtenWithin = 2 * deadline
+  const entryGrace = Math.max(tombstoneTtl, writtenWithin)
+  const entries = new IndexEntries({ port, keyspace, names, clock, grace: entryGrace })
   const reader = new SessionReader({ port, names, codec, clock, stats })
   const repository = new SessionRepository({
     port,
@@ -125,7 +128,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     clock,
     stats,
     emit: tell,
-    writtenWithin: 2 * deadline,
+    writtenWithin,
   })
   const text = new SessionText(serializer, maxSessionBytes)
   const sessions = new Sessions({

@@ -77,14 +77,15 @@ export class IndexEntries {
     keyspace: Keyspace
     names: SessionNames
     clock: Clock
-    tombstoneTtl: number
+    /** How long a session may take to be written after it was entered, where that is a step of its own. */
+    grace: number
   }) {
-    const { port, keyspace, names, clock, tombstoneTtl } = parts
+    const { port, keyspace, names, clock, grace } = parts
     this.#port = port
     this.#clock = clock
     this.#around = port.isCluster ? undefined : keyspace.around(names.beginning)
     // Elsewhere the script that writes the session enters it, too.
-    this.#grace = port.isCluster ? tombstoneTtl : 0
+    this.#grace = port.isCluster ? grace : 0
   }
 
   /** What a script that writes a session takes for its indexes. */
