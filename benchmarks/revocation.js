@@ -18,6 +18,8 @@ import { bySet, fill, LIFE, median, newId, SESSIONS_OF_USER, sessionOf, USER } f
 
 const FEW = 10_000
 const MANY = 1_000_000
+/** As many as connect-redis survives. */
+const SOME = 100_000
 const WALKS = 7
 const REVOCATIONS = 1_000
 const WARMING_UP = 200
@@ -68,7 +70,10 @@ async function measureWalk(url) {
   const redis = new Redis(url)
   const store = new ClusteredRedisStore({ redis: url, deadline: DEADLINE })
   await store.ready()
-  await fill(`${MANY} sessions, by SET`, { to: MANY, save: bySet(redis) })
+  const save = bySet(redis)
+  await fill(`${SOME} sessions, by SET`, { to: SOME, save })
+  const connectRedis = [await measureConnectRedis(url)]
+  await fill(`${MANY} sessions, by SET`, { from: SOME, to: MANY, save })
   /** @type {{ raw: number[], rawAhead: number[], ours: number[] }} */
   const rates = { raw: [], rawAhead: [], ours: [] }
   const heap = { before: 0, early: 0, late: 0, rssBefore: 0, rss: 0 }
@@ -121,7 +126,7 @@ async function measureWalk(url) {
     rates.rawAhead.push(rawAhead)
     rates.ours.push(ours)
   }
-  const connectRedis = await measureConnectRedis(url)
+  connectRedis.push(await measureConnectRedis(url))
   const redisVersion = /redis_version:(\S+)/.exec(await redis.info('server'))?.[1] ?? ''
   await store.shutdown()
   redis.disconnect()
@@ -218,6 +223,7 @@ try {
   const revocation = await measureRevocation(indexed)
   const report = await reportOf({
     few: FEW,
+    some: SOME,
     many: MANY,
     walks: WALKS,
     revocations: REVOCATIONS,

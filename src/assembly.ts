@@ -163,9 +163,19 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     isCluster,
     start: keyspace.start,
     clock,
+    logger,
     servedFor: servedFor(config),
   })
-  const reindexing = new Reindexing({ walk, reader, indexes, entries, names, serializer, clock })
+  const reindexing = new Reindexing({
+    walk,
+    reader,
+    indexes,
+    entries,
+    names,
+    serializer,
+    clock,
+    logger,
+  })
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return {
@@ -193,8 +203,9 @@ function isDated({ absoluteTtl, maxSessions }: Config): boolean {
 }
 
 /** How long after it was destroyed a session may be served by a node that is set up as this one and hears nothing. */
-function servedFor({ cluster, cache, staleIfError }: Config): number {
-  return Math.max(cluster ? cluster.maxStaleness : cache ? cache.ttl : 0, staleIfError)
+function servedFor({ cluster, cache, staleIfError, deadline }: Config): number {
+  // Redis may have answered a read just before, whose answer takes its time.
+  return Math.max(deadline, cluster ? cluster.maxStaleness : cache ? cache.ttl : 0, staleIfError)
 }
 
 function codecOf(config: Config, stats: Stats): Codec {

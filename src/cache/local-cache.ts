@@ -52,9 +52,14 @@ export class LocalCache {
     return this.#fences.take(name)
   }
 
-  /** When its answer is there; `entry` enters only if nothing happened to the session meanwhile. */
+  /**
+   * When its answer is there; `entry` enters only if nothing happened to the session meanwhile. If something did, what is held
+   * may be older than what the caller is told now, and must not be told after it. Tickets that are out stay as they are: what
+   * they will bring was asked for later.
+   */
   endRead(ticket: Ticket, entry?: Entry): void {
     if (entry) this.#enter(ticket.name, entry, ticket.live)
+    if (!ticket.live) this.#entries.delete(ticket.name)
     this.#fences.giveBack(ticket)
   }
 

@@ -14,8 +14,7 @@ export type Ttl = number | ((session: never) => number)
  * default. Zero or less means that it is to be destroyed.
  */
 export function lifeByRecord(session: object, ttl: Ttl, now: number, sighting?: Sighting): Life {
-  if (typeof ttl === 'function')
-    return { ttl: checked(ttl(session as never), 'The function in the option ttl answered') }
+  if (typeof ttl === 'function') return lifeByFunction(session, ttl)
   const cookie = cookieOf(session)
   // A record of koa-session that the app itself saves says when it ends, too.
   const { _expire, _maxAge } = session as { _expire?: unknown; _maxAge?: unknown }
@@ -36,14 +35,17 @@ export function lifeByRecord(session: object, ttl: Ttl, now: number, sighting?: 
  * 'session' or nothing stands for the default.
  */
 export function lifeByMaxAge(session: object, maxAge: unknown, ttl: Ttl): Life {
-  if (typeof ttl === 'function') {
-    return { ttl: checked(ttl(session as never), 'The function in the option ttl answered') }
-  }
+  if (typeof ttl === 'function') return lifeByFunction(session, ttl)
   const { _maxAge } = session as { _maxAge?: unknown }
   if (typeof maxAge !== 'number' || !Number.isFinite(maxAge)) return { ttl }
   return {
     ttl: Math.min(LONGEST_LIFE, typeof _maxAge === 'number' && Number.isFinite(_maxAge) ? _maxAge : maxAge),
   }
+}
+
+function lifeByFunction(session: object, ttl: (session: never) => number): Life {
+  const ttlOf = (session: object) => checked(ttl(session as never), 'The function in the option ttl answered')
+  return { ttl: ttlOf(session), ttlOf }
 }
 
 function checked(ms: unknown, subject: string): number {

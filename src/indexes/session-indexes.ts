@@ -118,7 +118,8 @@ function refused(place: string, value: unknown): SessionError {
       : value === null || typeof value === 'number'
         ? String(value)
         : typeof value
+  const several = place === 'by' ? '' : '; several as a list, none as undefined'
   return new SessionError(
-    `${place}: got ${kind}, allowed is a number, or well-formed text of at most ${LONGEST_VALUE} characters`,
+    `${place}: got ${kind}, allowed is a number, or well-formed text of at most ${LONGEST_VALUE} characters${several}`,
   )
 }

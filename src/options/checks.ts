@@ -8,6 +8,16 @@ export function duration(name: string, value: unknown, least: number): number {
   throw invalid(name, value, `milliseconds from ${least} to ${LONGEST_DURATION} (ten years)`)
 }
 
+/** A lifetime of whole minutes in seconds, as other stores have it, is no lifetime that anybody means in milliseconds. */
+export function lifeOf(name: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 600 && value % 60 === 0 && value % 1_000 !== 0) {
+    throw new OptionError(
+      `${name}: ${value} looks like seconds, but ${name} is in milliseconds here: write ${value * 1000} for ${value} s`,
+    )
+  }
+  return duration(name, value, 1)
+}
+
 export function whole(name: string, value: unknown, most: number, least = 1): number {
   if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most)
     return value as number

@@ -8,7 +8,7 @@ import { type CheckedSerializer, checkedSerializer, jsonSerializer } from '../co
 import type { GuardOptions } from '../redis/guarded-port.js'
 import { OWN } from '../redis/keyspace.js'
 import type { IdHashing } from '../redis/session-names.js'
-import { duration, group, invalid, isObject, methods, oneOf, text, whole } from './checks.js'
+import { duration, group, invalid, isObject, lifeOf, methods, oneOf, text, whole } from './checks.js'
 import { type EncryptionConfig, parseEncryption } from './encryption-options.js'
 import { checkNames } from './names.js'
 import type { StoreOptions } from './store-options.js'
@@ -46,9 +46,6 @@ export interface Config extends UserConfig {
   readonly clock: Clock
 }
 
-/** A lifetime of whole minutes in seconds, as other stores have it, is no lifetime that anybody means in milliseconds. */
-const looksLikeSeconds = (ttl: unknown) =>
-  typeof ttl === 'number' && ttl >= 600 && ttl % 60 === 0 && ttl % 1_000 !== 0
 const MOST_ENTRIES = 10_000_000
 const MOST_BYTES = 512 * 1024 * 1024
 
@@ -66,13 +63,14 @@ export function parseOptions<Session extends object, IndexName extends string>(
     names: 'nodeId, channel, maxStaleness, probeEvery',
   })
   const deadline = duration('deadline', options.deadline ?? 1_000, 1)
-  const heldFor = cache && duration('cache.ttl', cache.ttl ?? 30_000, 1)
+  const tombstoneTtl = duration('tombstoneTtl', options.tombstoneTtl ?? 600_000, 1_000)
+  const heldFor = cache && parseHeldFor(cache.ttl ?? Math.min(30_000, tombstoneTtl / 2), tombstoneTtl)
   return Object.freeze({
     redis: redis(options.redis ?? 'redis://127.0.0.1:6379'),
     prefix: prefix(options.prefix ?? 'sess:'),
     ttl: lifetime(options.ttl ?? 86_400_000),
     touchEvery: duration('touchEvery', options.touchEvery ?? 60_000, 0),
-    tombstoneTtl: duration('tombstoneTtl', options.tombstoneTtl ?? 600_000, 1_000),
+    tombstoneTtl,
     cache: cache && {
       maxEntries: whole('cache.maxEntries', cache.maxEntries ?? 10_000, MOST_ENTRIES),
       ttl: heldFor as number,
@@ -96,6 +94,13 @@ export function parseOptions<Session extends object, IndexName extends string>(
     logger: methods('logger', options.logger ?? silentLogger, ['debug', 'info', 'warn', 'error']),
     clock: methods('clock', options.clock ?? systemClock, ['wall', 'monotonic', 'after']),
   })
+}
+
+/** What a request finds in memory was seen in Redis at most so long ago; a tombstone of before must still stand when it saves. */
+function parseHeldFor(value: unknown, tombstoneTtl: number): number {
+  const heldFor = duration('cache.ttl', value, 1)
+  if (heldFor <= tombstoneTtl / 2) return heldFor
+  throw invalid('cache.ttl', heldFor, `at most half of tombstoneTtl (${tombstoneTtl} ms)`)
 }
 
 function parseCluster(
@@ -213,12 +218,7 @@ function prefix(value: unknown): string {
 
 function lifetime(value: unknown): Config['ttl'] {
   if (typeof value === 'function') return value as Config['ttl']
-  if (looksLikeSeconds(value)) {
-    throw new OptionError(
-      `ttl: ${value} looks like seconds, but ttl is in milliseconds here: write ${Number(value) * 1000} for ${value} s`,
-    )
-  }
-  return duration('ttl', value, 1)
+  return lifeOf('ttl', value)
 }
 
 function hidePassword(url: string): string {

@@ -2,7 +2,7 @@ import { OptionError } from '../base/errors.js'
 import type { IndexFunction } from '../indexes/session-indexes.js'
 import type { Merge } from '../sessions/conflicts.js'
 import type { OnLimit } from '../sessions/session-limit.js'
-import { duration, group, invalid, isObject, oneOf, whole } from './checks.js'
+import { group, invalid, isObject, lifeOf, oneOf, whole } from './checks.js'
 import type { StoreOptions } from './store-options.js'
 
 /** What sessions are found by, and what may become of them. */
@@ -24,8 +24,7 @@ export function parseUserOptions(options: object): UserConfig {
   const parsed = parseIndexes(indexes)
   return {
     indexes: parsed,
-    absoluteTtl:
-      absoluteTtl === undefined ? Number.POSITIVE_INFINITY : duration('absoluteTtl', absoluteTtl, 1),
+    absoluteTtl: absoluteTtl === undefined ? Number.POSITIVE_INFINITY : lifeOf('absoluteTtl', absoluteTtl),
     maxSessions: parseMaxSessions(maxSessions, [...parsed.keys()]),
     conflicts:
       typeof conflicts === 'function' ? (conflicts as Merge) : parseConflicts(conflicts ?? 'last-write-wins'),

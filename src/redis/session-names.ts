@@ -158,11 +158,6 @@ export class SessionNames {
     return this.#hashing === true && this.plainMayStand && id !== undefined ? memberFor(id) : undefined
   }
 
-  /** Whether a member is left over from before ids were hashed: no session stands under its id any more. */
-  isLeftOver(member: string): boolean {
-    return this.#hashing === true && !this.plainMayStand && !HASH.test(member)
-  }
-
   refOfMember(member: string): SessionRef {
     if (HASH.test(member)) return { name: member.replace(/[0-9a-f]{64}$/, `${ALGORITHM}$&`), id: undefined }
     return this.refOf(member.startsWith(NO_HASH) ? member.slice(NO_HASH.length) : member)

@@ -1,14 +1,16 @@
 import type { Clock } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
 import type { Coordinator } from '../bus/coordinator.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import { checkCallOptions } from './call-options.js'
+import { Progress } from './progress.js'
 import type { Ending, SessionDestroyer } from './session-destroyer.js'
 import { picks, type SessionQuery } from './session-query.js'
 import type { SessionView } from './session-view.js'
 
 const SESSIONS_DESTROYED = 100
 const ID_CHARACTERS_SENT = 64 * 1024
-const PROGRESS_EVERY = 100
 
 export interface BulkProgress {
   scanned: number
@@ -32,6 +34,9 @@ export interface BulkOptions {
   signal?: AbortSignal
 }
 
+/** What they are called, and what they may be. */
+export const BULK_OPTIONS = { onProgress: 'a function', signal: 'an AbortSignal' } as const
+
 /** Sessions that were looked at. */
 export interface Batch {
   readonly scanned: number
@@ -50,6 +55,7 @@ export class BulkDeletion {
   readonly #batchSize: number
   readonly #start: string
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #servedFor: number
 
   constructor(parts: {
@@ -61,6 +67,7 @@ export class BulkDeletion {
     /** What every key of a session starts with. */
     start: string
     clock: Clock
+    logger: Logger
     /** How long after it was destroyed a session may be served by a node that has not heard of it. */
     servedFor: number
   }) {
@@ -70,23 +77,25 @@ export class BulkDeletion {
     this.#coordinator = parts.coordinator
     this.#start = parts.start
     this.#clock = parts.clock
+    this.#logger = parts.logger
     this.#servedFor = parts.servedFor
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
     this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
 
-  matching(predicate: (session: SessionView) => boolean, options: BulkOptions): Promise<BulkResult> {
+  async matching(predicate: (session: SessionView) => boolean, options: BulkOptions): Promise<BulkResult> {
+    if (typeof predicate !== 'function') {
+      throw new OptionError(`bulkDelete: got ${typeof predicate}, allowed is a function of the session`)
+    }
+    checkCallOptions('bulkDelete', options, BULK_OPTIONS)
     return this.run(options, { event: 'destroyed', reason: 'bulkDelete' }, () => this.picked(predicate))
   }
 
-  /** All that the predicate picks, but for those that are kept. */
-  async *picked(
-    predicate: (session: SessionView) => boolean,
-    isKept: (name: string) => boolean = () => false,
-  ): AsyncGenerator<Batch> {
-    for await (const visited of this.#query.views()) {
+  /** All that the predicate picks; with `over` also of those that have lived for as long as they may. */
+  async *picked(predicate: (session: SessionView) => boolean, { over = false } = {}): AsyncGenerator<Batch> {
+    for await (const visited of this.#query.views({ over })) {
       const refs = visited.filter(({ view }) => picks(predicate, view)).map(({ ref }) => ref)
-      yield { scanned: visited.length, refs: refs.filter(({ name }) => !isKept(name)) }
+      yield { scanned: visited.length, refs }
     }
   }
 
@@ -139,11 +148,11 @@ export class BulkDeletion {
       aborted: false,
       effectiveBy: this.#effectiveBy(),
     }
-    const progress = () => {
+    const read = () => {
       const { scanned, matched, deleted } = result
-      onProgress?.({ scanned, matched, deleted })
+      return { scanned, matched, deleted }
     }
-    let told = this.#clock.monotonic()
+    const progress = new Progress(onProgress, read, { clock: this.#clock, logger: this.#logger })
     let failure: unknown
     try {
       for await (const { scanned, refs, deleted } of this.#walks(batches, () => failure === undefined)) {
@@ -160,12 +169,9 @@ export class BulkDeletion {
           }),
         )
         failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
-        const now = this.#clock.monotonic()
-        if (now - told < PROGRESS_EVERY) continue
-        told = now
-        progress()
+        progress.step()
       }
-      progress()
+      progress.tell()
     } catch (error) {
       failure ??= error
     }
@@ -190,8 +196,8 @@ export class BulkDeletion {
 
   async #destroy(refs: SessionRef[], ending: Ending, result: BulkResult): Promise<void> {
     try {
-      await this.#destroyer.destroyAll(refs, ending)
-      result.deleted += refs.length
+      const found = await this.#destroyer.destroyAll(refs, ending)
+      result.deleted += found
     } catch (error) {
       result.failed += refs.length
       throw error

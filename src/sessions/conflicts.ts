@@ -16,6 +16,11 @@ export class Conflicts {
     this.#text = text
   }
 
+  /** Whether there is anything to be done about one. */
+  get merges(): boolean {
+    return this.#policy !== 'reject'
+  }
+
   /** The text to be saved instead of `mine`. Throws RefusedError where conflicts are not to be resolved. */
   resolve(base: Snapshot, mine: string, theirs: Snapshot): string {
     const { serializer } = this.#text

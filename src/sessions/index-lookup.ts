@@ -15,11 +15,14 @@ export interface Named {
   readonly entry: IndexEntry
   readonly ref: SessionRef
   /**
-   * 'there'; 'unclear' if this node cannot read it, for the error that is given, or it is no session; 'announced' if it may be about to be
-   * written; 'gone' if the entry leads nowhere.
+   * 'there'; 'over' if it has lived for as long as it may, by the clock and the options of this node; 'unclear' if this node
+   * cannot read it, for the error that is given, or it is no session; 'announced' if it may be about to be written; 'gone' if
+   * the entry leads nowhere.
    */
-  readonly state: 'there' | 'unclear' | 'announced' | 'gone'
+  readonly state: 'there' | 'over' | 'unclear' | 'announced' | 'gone'
   readonly text: string
+  /** What the scripts know its record by; empty where nobody asks, as on a walk. */
+  readonly digest: string
   /** How long it is to live, in ms; infinite if it has no end. */
   readonly left: number
   readonly error: Error | undefined
@@ -90,17 +93,16 @@ export class IndexLookup {
   async examine(
     at: IndexedValue,
     { entries, now, replies }: Pick<EntryBatch, 'entries' | 'now'> & Partial<EntryBatch>,
-    until?: number,
+    asked?: { until: number; digested: boolean },
   ): Promise<Named[]> {
     const { names, reader } = this.#options
     const refs = entries.map(({ member }) => names.refOfMember(member))
     const whole = replies && refs.every((ref, index) => names.isWhole(ref, entries[index]?.member ?? ''))
     // What stands under one of two names is half of the answer.
-    const stored = await (whole ? reader.interpretAll(refs, replies) : reader.loadMany(refs, until))
-    const named = entries.map((entry, index) =>
+    const stored = await (whole ? reader.interpretAll(refs, replies) : reader.loadMany(refs, asked))
+    return entries.map((entry, index) =>
       this.#judge(at, { entry, now, ref: refs[index] as SessionRef }, stored[index] as StoredSession | Error),
     )
-    return named
   }
 
   #judge(
@@ -108,24 +110,24 @@ export class IndexLookup {
     { entry, now, ref }: Pick<Named, 'entry' | 'ref'> & { now: number },
     stored: StoredSession | Error,
   ): Named {
-    const { indexes, entries, names, lifetimes, serializer, writtenWithin } = this.#options
+    const { indexes, entries, lifetimes, serializer, writtenWithin } = this.#options
     // What cannot be read is no older than what can.
-    const named = { entry, ref, text: '', left: 0, error: undefined, created: Number.POSITIVE_INFINITY }
-    if (names.isLeftOver(entry.member)) return { ...named, state: 'gone' }
+    const none = { text: '', digest: '', left: 0, error: undefined, created: Number.POSITIVE_INFINITY }
+    const named = { entry, ref, ...none }
     if (stored instanceof Error) return { ...named, state: 'unclear', error: stored }
-    const { record, unreadable, tombstone, expiry } = stored
+    const { record, digest, unreadable, tombstone, expiry } = stored
     if (unreadable !== undefined) return this.#unreadable(named, unreadable)
-    const left = lifetimes.capped(expiry.ms, record?.created)
-    if (!record || left <= 0) {
+    if (!record) {
       const announcedAt = tombstone === '' ? entries.announcedAt(entry) : undefined
       if (announcedAt !== undefined && now - announcedAt < writtenWithin)
         return { ...named, state: 'announced' }
       return { ...named, state: 'gone' }
     }
-    const created = record.created ?? 0
+    const left = lifetimes.capped(expiry.ms, record.created)
     try {
       if (!indexes.has(serializer.parse(record.text), at)) return { ...named, state: 'gone' }
-      return { ...named, state: 'there', text: record.text, left, created }
+      if (left <= 0) return { ...named, state: 'over' }
+      return { ...named, state: 'there', text: record.text, left, digest, created: record.created ?? 0 }
     } catch (error) {
       if (error instanceof UnreadableError) return this.#unreadable(named, error.message)
       // A function of the app that fails on it says nothing of whose it is.

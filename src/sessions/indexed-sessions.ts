@@ -2,7 +2,8 @@ import { ClosedError, PartialError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import type { IndexedValue } from '../indexes/index-entries.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
-import type { BulkDeletion, BulkOptions, BulkResult } from './bulk-deletion.js'
+import { BULK_OPTIONS, type BulkDeletion, type BulkOptions, type BulkResult } from './bulk-deletion.js'
+import { checkCallOptions } from './call-options.js'
 import type { IndexLookup } from './index-lookup.js'
 import type { SessionView } from './session-view.js'
 
@@ -63,7 +64,9 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
   }
 
   /** Destroys them all, on every node; rejects, with the partial result, if that did not happen. */
-  async revoke({ except, thorough = false, ...options }: RevokeOptions = {}): Promise<BulkResult> {
+  async revoke(given: RevokeOptions = {}): Promise<BulkResult> {
+    checkCallOptions('revoke', given, { except: 'anything', thorough: 'true or false', ...BULK_OPTIONS })
+    const { except, thorough = false, ...options } = given
     const kept = except === undefined ? undefined : this.#names.refOfEither(except).name
     const [at, lookup, names, bulk] = [this.#at, this.#lookup, this.#names, this.#bulk]
     const isKept = (name: string) => kept !== undefined && names.areSame(name, kept)
@@ -88,7 +91,9 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
           return false
         }
       }
-      yield* bulk.picked(matches, isKept)
+      for await (const { scanned, refs } of bulk.picked(matches, { over: true })) {
+        yield { scanned, refs: refs.filter(({ name }) => !isKept(name)) }
+      }
       if (unclear) throw unclear
     })
   }

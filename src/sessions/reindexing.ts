@@ -1,14 +1,17 @@
 import type { Clock } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError, UnreadableError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
 import type { CheckedSerializer } from '../codec/serializer.js'
 import type { Entering, IndexEntries } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
 import type { SessionNames } from '../redis/session-names.js'
+import { BULK_OPTIONS } from './bulk-deletion.js'
+import { checkCallOptions } from './call-options.js'
 import type { KeyWalk, ScannedKey, WalkPosition } from './key-walk.js'
+import { Progress } from './progress.js'
 import type { SessionReader, StoredSession } from './session-reader.js'
 
 const SESSIONS_READ = 100
-const PROGRESS_EVERY = 100
 
 export interface ReindexProgress {
   /** Sessions that were looked at, of this call. */
@@ -41,6 +44,7 @@ interface ReindexingParts {
   names: SessionNames
   serializer: CheckedSerializer
   clock: Clock
+  logger: Logger
 }
 
 /** Enters the sessions into the indexes that were saved before there were any, or by nodes that have none. */
@@ -52,15 +56,17 @@ export class Reindexing {
   }
 
   /** What is done is done: to be entered twice does no harm, so it can be broken off and gone on with at any time. */
-  async run({ from, onProgress, signal }: ReindexOptions): Promise<ReindexResult> {
-    const { indexes, walk, clock } = this.#parts
+  async run(options: ReindexOptions): Promise<ReindexResult> {
+    const { indexes, walk, clock, logger } = this.#parts
+    checkCallOptions('reindex', options, { ...BULK_OPTIONS, from: 'anything' })
+    const { from, onProgress, signal } = options
     if (!indexes.any) throw new OptionError('reindex: there is no index; the option indexes declares them')
     const result: ReindexResult = { scanned: 0, indexed: 0, next: from, aborted: false }
-    const progress = () => {
+    const read = () => {
       const { scanned, indexed, next } = result
-      onProgress?.({ scanned, indexed, next })
+      return { scanned, indexed, next }
     }
-    let told = clock.monotonic()
+    const progress = new Progress(onProgress, read, { clock, logger })
     let unread: Error | undefined
     try {
       for await (const { keys, next } of walk.resumable(from)) {
@@ -72,12 +78,9 @@ export class Reindexing {
           unread = (await this.#enter(keys.slice(start, start + SESSIONS_READ), result)) ?? unread
         }
         result.next = next
-        const now = clock.monotonic()
-        if (now - told < PROGRESS_EVERY) continue
-        told = now
-        progress()
+        progress.step()
       }
-      progress()
+      progress.tell()
       // One that cannot be read does not keep the others from being entered; but it is not passed over.
       if (unread) throw unread
       return result

@@ -6,7 +6,9 @@ import type { Full, IndexEntry } from '../indexes/index-entries.js'
 import type { SessionRef } from '../redis/session-names.js'
 import type { Conflicts } from './conflicts.js'
 import type { Lifetimes } from './lifetimes.js'
+import type { Room } from './session-limit.js'
 import type { StoredSession } from './session-reader.js'
+import { NOTHING } from './session-repository.js'
 import type { SessionText } from './session-text.js'
 import type { Sighting } from './sighting.js'
 
@@ -18,6 +20,8 @@ export interface WrittenEnd {
   keepEnd: boolean
   /** As the app said it, in ms since the epoch, if it did. */
   endsAt: number | undefined
+  /** How long a session lives, in ms, where that follows from what is in it. */
+  ttlOf: ((session: object) => number) | undefined
 }
 
 /** A save as it was asked for. */
@@ -30,6 +34,8 @@ export interface Write {
   readonly end: WrittenEnd
   /** It may be there under its id, as far as the caller or this node knows. */
   readonly wasThere: boolean
+  /** It was found gone and has nothing new to say: if it is there after all, another has said more. */
+  readonly onlyIfGone: boolean
   /** What this node held of it when the write began. */
   readonly held: Entry | undefined
   readonly until: number
@@ -71,13 +77,17 @@ export class SaveAttempt {
     this.tombstone = sighting.tombstone
     this.known = sighting.entry?.digest ?? held?.digest ?? ''
     if (parts.conflicts) this.expected = sighting.entry?.digest ?? ''
+    if (write.onlyIfGone) this.expected = NOTHING
   }
 
   /** Before it is sent: `latest` is what another save of this node has just written. True if that is a conflict. */
   startAfter(latest: Entry | undefined): boolean {
-    const { base, entry: known } = this.#write.sighting
-    if (this.#parts.conflicts && latest && known && latest !== known) {
-      // What it wrote need not be asked for.
+    const { sighting, onlyIfGone } = this.#write
+    const { base, entry: known } = sighting
+    const { conflicts } = this.#parts
+    if (onlyIfGone) return false
+    if (conflicts?.merges && latest && known && latest !== known && latest.seenAt >= known.seenAt) {
+      // What it wrote need not be asked for. If something else stands there, the script will say so.
       this.expected = latest.digest
       this.#merge(latest.snapshot)
       return true
@@ -104,20 +114,26 @@ export class SaveAttempt {
     this.expected = digest
     const theirs = new Snapshot(record.text, text.serializer)
     if (!theirs.isReadable) throw new RefusedError('conflict')
-    // It may only have been written anew under another key, or be this very save, sent again after a lost connection.
-    const known = [this.#write.sighting.entry?.snapshot, this.snapshot]
-    if (known.some(each => each && conflicts?.areSame(each, theirs))) return
-    this.#merge(theirs)
+    // It may be this very save, sent again after a lost connection.
+    if (conflicts?.areSame(this.snapshot, theirs)) return
+    // What it was merged with may have been older than what stands there.
+    const { sighting, text: mine, end } = this.#write
+    this.text = mine
+    this.snapshot = new Snapshot(mine, text.serializer)
+    this.end = end
+    // What was read may only have been written anew, under another key.
+    if (sighting.base && !conflicts?.areSame(sighting.base, theirs)) this.#merge(theirs)
   }
 
-  /** There is room in an index if these do not count; undefined if the session has had its place in it all along. */
-  takePlace({ place }: Full, discounted: readonly IndexEntry[] | undefined): void {
+  /** An index was full, and there is room in it now. */
+  takePlace({ place }: Full, room: Room): void {
     const { key } = place.at
-    if (discounted) {
-      this.discounted.set(key, discounted)
-    } else {
+    if ('keptBy' in room) {
       this.kept.add(key)
-      this.known = ''
+      // Another may save the session as somebody else's meanwhile.
+      this.known = room.keptBy
+    } else {
+      this.discounted.set(key, room.discounted)
     }
   }
 
@@ -127,9 +143,14 @@ export class SaveAttempt {
     if (!conflicts || !sighting.base) return
     this.text = conflicts.resolve(sighting.base, text, theirs)
     this.snapshot = new Snapshot(this.text, texts.serializer)
+    if (end.ttlOf) {
+      const ttl = Math.max(1, end.ttlOf(this.snapshot.copy()))
+      this.end = { ...end, px: lifetimes.px(ttl, created), keepEnd: false }
+      return
+    }
     const maxAge = maxAgeOf(this.snapshot.data)
     // How long it is to live is for whoever has changed it to say.
     const asMine = maxAge === undefined || maxAge === maxAgeOf(new Snapshot(text, texts.serializer).data)
-    this.end = asMine ? end : { px: lifetimes.px(maxAge, created), keepEnd: false, endsAt: end.endsAt }
+    this.end = asMine ? end : { ...end, px: lifetimes.px(maxAge, created), keepEnd: false }
   }
 }

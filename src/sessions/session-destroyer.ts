@@ -52,13 +52,14 @@ export class SessionDestroyer {
     return order.after(ref.name, () => this.#destroy([ref], ending, tickets, until))
   }
 
-  /** Removes many sessions in one step; on Redis Cluster there may be one only. */
+  /** Removes many sessions in one step; on Redis Cluster there may be one only. The answer is how many there were. */
   async destroyAll(
     refs: readonly SessionRef[],
     ending: Ending,
     until = this.#options.port.deadlineFromNow(),
-  ): Promise<void> {
-    await this.#destroy(refs, ending, this.#forget(refs), until)
+  ): Promise<number> {
+    const { found } = await this.#destroy(refs, ending, this.#forget(refs), until)
+    return found
   }
 
   /** Whatever becomes of the destroy: this node does not serve the session again without asking Redis. */

@@ -11,6 +11,9 @@ const MOST_WAITS = 16
 
 export type OnLimit = 'evict-oldest' | 'reject'
 
+/** What does not count; or the record by which the session has had its place all along. */
+export type Room = { readonly discounted: readonly IndexEntry[] } | { readonly keptBy: string }
+
 /** Finds room for one more session where there are as many as there may be. */
 export class SessionLimit {
   readonly #onLimit: OnLimit
@@ -34,18 +37,14 @@ export class SessionLimit {
   }
 
   /**
-   * The entries that do not count, for another attempt of the session `own`: others may have used the room by then. What counts
-   * is the sessions themselves, so that an entry that was left over keeps nobody out. Undefined if the session has had its
-   * place all along. Throws RefusedError if there is no room.
+   * For another attempt of the session `own`: others may have used the room by then. What counts is the sessions themselves, so
+   * that an entry that was left over keeps nobody out. Throws RefusedError if there is no room.
    */
-  async makeRoom(
-    { place, entries, now }: Full,
-    own: SessionRef,
-    until: number,
-  ): Promise<readonly IndexEntry[] | undefined> {
+  async makeRoom({ place, entries, now }: Full, own: SessionRef, until: number): Promise<Room> {
     for (let wait = 1; ; wait++) {
-      const named = await this.#lookup.examine(place.at, { entries, now }, until)
-      if (named.some(({ ref, state }) => ref.name === own.name && state === 'there')) return undefined
+      const named = await this.#lookup.examine(place.at, { entries, now }, { until, digested: true })
+      const kept = named.find(({ ref, state }) => ref.name === own.name && state === 'there')
+      if (kept) return { keptBy: kept.digest }
       const counting = standing(named, own)
       const excess = counting.length + 1 - (place.limit ?? Number.POSITIVE_INFINITY)
       if (excess > 0 && this.#onLimit === 'reject') throw new RefusedError('limit')
@@ -58,9 +57,9 @@ export class SessionLimit {
         const others = named.filter(each => !counting.includes(each) || oldest.includes(each))
         this.#lookup.forget(
           place.at,
-          others.filter(({ ref }) => ref.name !== own.name),
+          others.filter(({ ref, state }) => ref.name !== own.name && state !== 'over'),
         )
-        return others.map(({ entry }) => entry)
+        return { discounted: others.map(({ entry }) => entry) }
       }
       if (wait === MOST_WAITS || this.#clock.monotonic() + 2 * WAIT > until) throw new RefusedError('limit')
       // Logins that are under way elsewhere: each will be there to be evicted, or turn out to have failed.
@@ -79,5 +78,7 @@ export class SessionLimit {
 /** Each session once, but for the one that room is made for. */
 function standing(named: readonly Named[], own: SessionRef): Named[] {
   const seen = new Set([own.name])
-  return named.filter(({ state, ref }) => state !== 'gone' && !seen.has(ref.name) && seen.add(ref.name))
+  return named.filter(
+    ({ state, ref }) => state !== 'gone' && state !== 'over' && !seen.has(ref.name) && seen.add(ref.name),
+  )
 }

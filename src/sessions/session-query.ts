@@ -58,9 +58,9 @@ export class SessionQuery {
       yield refs.map(ref => names.shown(ref)).filter(id => id !== undefined)
   }
 
-  /** Sessions in batches of at most a hundred. */
-  views(): AsyncGenerator<Visited[]> {
-    return this.#counted(this.#viewBatches())
+  /** Sessions in batches of at most a hundred; with `over` also those that have lived for as long as they may. */
+  views({ over = false } = {}): AsyncGenerator<Visited[]> {
+    return this.#counted(this.#viewBatches(over))
   }
 
   /** Says how far it got if it fails. */
@@ -87,12 +87,17 @@ export class SessionQuery {
   }
 
   /** One that cannot be read for want of a key does not keep the others from being visited; but it is not passed over. */
-  async *#viewBatches(): AsyncGenerator<Visited[]> {
+  async *#viewBatches(over: boolean): AsyncGenerator<Visited[]> {
     let unread: RecordError | undefined
     for await (const { keys, values, at } of readAhead(this.#reads(), BATCHES_AHEAD)) {
+      // Who waits for progress, or wants it to end, is asked on pages without a session, too.
+      if (keys.length === 0) yield []
       for (let start = 0; start < keys.length; start += SESSIONS_SHOWN) {
         const shown = keys.slice(start, start + SESSIONS_SHOWN)
-        const answers = shown.map((key, index) => this.#visit(key, values[start + index] ?? 'nothing', at))
+        const answers = shown.map((key, index) => {
+          const value = values[start + index] ?? 'nothing'
+          return this.#visit(key, value, at, over)
+        })
         const batch: Visited[] = []
         for (const answer of await allOf(answers)) {
           if (answer instanceof RecordError) unread ??= answer
@@ -109,6 +114,7 @@ export class SessionQuery {
     let count = SESSIONS_SHOWN
     for await (const page of this.#parts.walk.pages('scanLives')) {
       let start = 0
+      if (page.keys.length === 0) yield async () => ({ ...page, values: [] })
       while (start < page.keys.length) {
         const keys = page.keys.slice(start, start + count)
         start += keys.length
@@ -121,7 +127,12 @@ export class SessionQuery {
     }
   }
 
-  #visit({ ref, life = -1 }: ScannedKey, value: StoredValue, at: number): Answer | Promise<Answer> {
+  #visit(
+    { ref, life = -1 }: ScannedKey,
+    value: StoredValue,
+    at: number,
+    over: boolean,
+  ): Answer | Promise<Answer> {
     const { names, reader, lifetimes, serializer } = this.#parts
     const id = names.shown(ref)
     // Gone since it was scanned, or nothing that this node could reach.
@@ -129,7 +140,7 @@ export class SessionQuery {
     if (value === 'no string') return this.#unreadable(ref, 'the key holds something else than a string')
     const visited = ({ text, created }: Opened) => {
       const left = lifetimes.capped(life === -1 ? Number.POSITIVE_INFINITY : life, created)
-      return left > 0 ? { ref, view: viewOf(id, serializer.parse(text), left, at) } : undefined
+      return left > 0 || over ? { ref, view: viewOf(id, serializer.parse(text), left, at) } : undefined
     }
     const failed = (error: unknown) => {
       if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error

@@ -58,18 +58,15 @@ export class SessionReader {
 
   async #load(ref: SessionRef, places: Places, until: number): Promise<StoredSession> {
     const [reply] = await this.#loadAll([places], until)
-    const { session } = reply as SessionReply
-    const stored = await this.#interpret(ref, reply as SessionReply)
+    const stored = await this.#interpret(ref, reply as SessionReply, true)
     if (stored instanceof Error) throw stored
-    const { record } = stored
-    if (!record) return stored
-    return { ...stored, digest: this.#codec.digestOf(session[0] as Buffer | string, record.outdated) }
+    return stored
   }
 
   /** Many at once. One that this node cannot read is an error in place of its session. */
   async loadMany(
     refs: readonly SessionRef[],
-    until = this.#port.deadlineFromNow(),
+    { until = this.#port.deadlineFromNow(), digested = false }: { until?: number; digested?: boolean } = {},
   ): Promise<(StoredSession | Error)[]> {
     const places = refs.map(ref => this.#names.placesOf(ref))
     // The keys of one script must lie in one slot, and two sessions hardly ever do.
@@ -79,7 +76,7 @@ export class SessionReader {
       batches.push(this.#loadAll(places.slice(start, start + size), until))
     }
     const replies = (await Promise.all(batches)).flat()
-    return this.interpretAll(refs, replies)
+    return this.interpretAll(refs, replies, digested)
   }
 
   async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {
@@ -103,8 +100,9 @@ export class SessionReader {
   interpretAll(
     refs: readonly SessionRef[],
     replies: readonly SessionReply[],
+    digested = false,
   ): (StoredSession | Error)[] | Promise<(StoredSession | Error)[]> {
-    return allOf(replies.map((reply, index) => this.#interpret(refs[index] as SessionRef, reply)))
+    return allOf(replies.map((reply, index) => this.#interpret(refs[index] as SessionRef, reply, digested)))
   }
 
   /** The record in the bytes that stand in Redis; see Codec.open. */
@@ -115,6 +113,7 @@ export class SessionReader {
   #interpret(
     ref: SessionRef,
     { session, seenAt, readAt }: SessionReply,
+    digested = false,
   ): StoredSession | Error | Promise<StoredSession | Error> {
     const [value, left, tombstone, foreign] = session as readonly [Buffer | string | null, ...unknown[]]
     const pttl = Number(left)
@@ -129,7 +128,9 @@ export class SessionReader {
     }
     // -2: it expired between the two commands of a server that runs them apart.
     if (value === null || pttl === -2) return stored
-    const opened = (record: Opened): StoredSession => ({ ...stored, record })
+    const opened = (record: Opened): StoredSession => {
+      return { ...stored, record, digest: digested ? this.#digestOf(session, record) : '' }
+    }
     const failed = (error: Error): StoredSession | Error =>
       error instanceof UnreadableError ? { ...stored, unreadable: error.message } : error
     try {
@@ -138,5 +139,9 @@ export class SessionReader {
     } catch (error) {
       return failed(error as Error)
     }
+  }
+
+  #digestOf([value]: readonly unknown[], { outdated }: Opened): string {
+    return this.#codec.digestOf(value as Buffer | string, outdated)
   }
 }

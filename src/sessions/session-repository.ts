@@ -29,7 +29,7 @@ interface SaveCommand {
   existedAt: number | undefined
   /** Somebody here has seen it lately, wherever it stood. */
   wasThere: boolean
-  /** What may be replaced; empty for anything. */
+  /** What may be replaced; empty for anything, or NOTHING. */
   expected: string
   /** The record by which it has its place in its indexes; empty if that is known otherwise. */
   known: string
@@ -172,16 +172,14 @@ export class SessionRepository {
     }
   }
 
-  /** Undefined if there is another record than the expected one, false if there is no such session. */
-  async touch(command: TouchCommand, until: number): Promise<boolean | undefined> {
+  async touch(command: TouchCommand, until: number): Promise<TouchOutcome> {
     const { ref, outdated, entering, px } = command
     const anew = outdated && (await this.#seal(ref, outdated.text, outdated.created))
     if (entering && this.#port.isCluster) await this.#indexes.enter(entering, this.#indexes.ahead(px), until)
     const first = this.#names.firstPlaceOf(ref)
     const touched = first && (await this.#touch(command, anew, first, until))
-    return touched === 0 || touched === undefined
-      ? OUTCOME_OF_TOUCH[await this.#touch(command, anew, this.#names.placesOf(ref), until)]
-      : OUTCOME_OF_TOUCH[touched]
+    const outcome = touched || (await this.#touch(command, anew, this.#names.placesOf(ref), until))
+    return OUTCOME_OF_TOUCH[outcome] as TouchOutcome
   }
 
   async #touch(
@@ -265,8 +263,16 @@ export class SessionRepository {
   }
 }
 
+/** What no record is known by: where this is expected, nothing is replaced. */
+export const NOTHING = '-'
+
 const NOTHING_SAVED = { tombstone: '', seenAt: 0, wasThere: false, digest: '' }
-const OUTCOME_OF_TOUCH = [false, true, true, undefined]
+
+/** 'missing': there is no such session; 'shortened': it ends sooner than it did; 'changed': it is another record than the expected one. */
+export type TouchOutcome = 'missing' | 'prolonged' | 'shortened' | 'changed'
+
+/** By what the script answers. */
+const OUTCOME_OF_TOUCH = ['missing', 'prolonged', 'shortened', 'changed'] as const
 
 /** What was entered already is not turned away for want of room. */
 function unlimited({ member, places }: Entering): Entering {

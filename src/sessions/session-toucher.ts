@@ -10,7 +10,7 @@ import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { Circumstances, Enrolment } from './enrolment.js'
 import type { Lifetimes } from './lifetimes.js'
-import type { SessionRepository } from './session-repository.js'
+import type { SessionRepository, TouchOutcome } from './session-repository.js'
 
 /** How often a touch is tried anew because the session was saved meanwhile. */
 const MOST_ATTEMPTS = 8
@@ -74,8 +74,8 @@ export class SessionToucher {
         entry = await this.#read(ref, until)
         if (!entry) return false
       }
-      const moved = await this.#move(ref, ttl, entry, until)
-      if (moved !== undefined) return moved
+      const outcome = await this.#move(ref, ttl, entry, until)
+      if (outcome !== 'changed') return outcome !== 'missing'
       cache?.drop(ref.name)
       entry = undefined
     }
@@ -95,18 +95,13 @@ export class SessionToucher {
     }
   }
 
-  async #move(
-    ref: SessionRef,
-    ttl: number,
-    known: Entry | undefined,
-    until: number,
-  ): Promise<boolean | undefined> {
-    const { repository, enrolment, lifetimes, cache, names, clock, bus } = this.#options
+  async #move(ref: SessionRef, ttl: number, known: Entry | undefined, until: number): Promise<TouchOutcome> {
+    const { repository, enrolment, lifetimes, cache, names, clock, bus, emit } = this.#options
     const { expiry, outdated } = known ?? {}
     const since = momentOf(clock)
     const px = lifetimes.px(ttl, known?.created ?? since.wall)
     // It has lived for as long as it may: Redis lets go of it by itself.
-    if (px <= 0) return false
+    if (px <= 0) return 'missing'
     const target = { since, ms: px }
     if (expiry) expiry.moving = target
     try {
@@ -114,7 +109,7 @@ export class SessionToucher {
       const held = cache?.get(ref.name, since)
       const entering = known && this.#entering(ref, { known, held, px })
       const rewritten = known && outdated && !outdated.done
-      const moved = await repository.touch(
+      const outcome = await repository.touch(
         {
           ref,
           px,
@@ -125,13 +120,20 @@ export class SessionToucher {
         },
         until,
       )
-      if (moved === false) cache?.evict(ref.name)
-      else if (moved && known) {
+      if (outcome === 'changed') return outcome
+      if (rewritten) outdated.done = true
+      if (outcome === 'missing') {
+        cache?.evict(ref.name)
+        if (expiry && lifetimes.remaining(expiry) <= 0) emit('expired', { id: ref.name, reason: 'ttl' })
+        return outcome
+      }
+      if (known) {
         Object.assign(known.expiry, target)
         known.indexed = enrolment.standing(entering, since, px) ?? known.indexed
       }
-      if (moved !== undefined && rewritten) outdated.done = true
-      return moved
+      // Memory may hold what another has read of it, or be about to, with the end that it had.
+      if (outcome === 'shortened') cache?.drop(ref.name)
+      return outcome
     } catch (error) {
       if (isOutcomeUnknown(error)) {
         // When the session ends is unknown, and the message of this touch must not be ignored if it is yet to come.

@@ -62,14 +62,14 @@ export class SessionWriter {
 
   /**
    * Rejects with RefusedError if the session was destroyed and the sighting does not show it; else brings that up to date.
-   * `until` is when the caller stops waiting.
+   * `until` is when the caller stops waiting. With `onlyIfGone` nothing that is there is replaced.
    */
   async write(
     sighting: Sighting,
     text: string,
     created: number,
     end: WrittenEnd,
-    until: number,
+    { until, onlyIfGone }: { until: number; onlyIfGone: boolean },
   ): Promise<void> {
     const { names, plain, cache, clock, order } = this.#options
     const ref = names.refOf(sighting.id)
@@ -79,7 +79,7 @@ export class SessionWriter {
     const held = cache?.get(ref.name, momentOf(clock))
     const wasThere = names.plainMayStand && (sighting.existed || held !== undefined || blind)
     const ticket = cache?.beginWrite(ref.name)
-    const write = { ref, sighting, text, created, end, wasThere, held, until }
+    const write = { ref, sighting, text, created, end, wasThere, onlyIfGone, held, until }
     try {
       await order.after(ref.name, () => this.#send(write, ticket))
     } finally {
@@ -107,7 +107,8 @@ export class SessionWriter {
     }
   }
 
-  async #save(write: Write): Promise<Entry> {
+  /** Undefined if there was nothing to be saved. */
+  async #save(write: Write): Promise<Entry | undefined> {
     const { cache, conflicts, lifetimes, limit, port, reader, stats, text } = this.#options
     const { ref, sighting, until } = write
     const attempt = new SaveAttempt(write, { conflicts, lifetimes, text })
@@ -117,12 +118,13 @@ export class SessionWriter {
     for (let number = 1; number <= MOST_ATTEMPTS; number++) {
       const { reply, indexed } = await this.#try(attempt, write)
       if (reply.outcome === 'saved') return this.#saved(write, attempt, reply, indexed)
+      if (reply.outcome === 'changed' && write.onlyIfGone) return undefined
       if (reply.outcome === 'changed') {
         stats.conflicts++
         if (++met === MOST_CONFLICTS) throw new RefusedError('conflict')
         attempt.meet(await reader.load(ref, until))
       } else if (reply.full) {
-        attempt.takePlace(reply.full, await limit?.makeRoom(reply.full, ref, until))
+        attempt.takePlace(reply.full, await (limit as SessionLimit).makeRoom(reply.full, ref, until))
       } else {
         const precedes = reply.outcome === 'destroyed' && this.#precedes(reply, sighting, losses)
         if (precedes && attempt.name(reply.tombstone)) continue

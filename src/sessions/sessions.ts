@@ -24,6 +24,8 @@ export interface Life {
   ttl: number
   /** When the app says that it ends, in ms since the epoch, if it says so. */
   endsAt?: number
+  /** How long a session lives, in ms, where that follows from what is in it. */
+  ttlOf?: ((session: object) => number) | undefined
   /** The app left the end of its life as it was told. */
   unmoved?: boolean
   /** Write it also if it has not changed. */
@@ -116,18 +118,20 @@ export class Sessions {
   ): Promise<void> {
     const { port, names, cache, stats, text: texts, lifetimes } = this.#options
     const until = port.deadlineFromNow()
+    let onlyIfGone = false
     if (sighting.base && !life.always && this.#unchanged(sighting.base.data, session, life)) {
       if (life.unmoved) return
       try {
         // A session that Redis no longer has is written: it may have expired, and if it was destroyed the script knows.
         if ((await this.touch(id, life.ttl, sighting.entry, until)) !== false) return
+        onlyIfGone = true
       } catch (error) {
         if (!touchFailed) throw error
         return touchFailed(error)
       }
     }
     const text = texts.of(session)
-    const { ttl, endsAt, unmoved = false } = life
+    const { ttl, endsAt, ttlOf, unmoved = false } = life
     const known = this.#createdAt(sighting, until)
     // Waited for only if it has to be: writes leave in the order in which they were issued.
     const created = typeof known === 'number' ? known : await known
@@ -137,7 +141,16 @@ export class Sessions {
       cache?.evict(names.nameOf(id))
       throw new RefusedError('expired')
     }
-    await this.#writer.write(sighting, text, created, { px, endsAt, keepEnd: unmoved }, until)
+    await this.#writer.write(
+      sighting,
+      text,
+      created,
+      { px, endsAt, ttlOf, keepEnd: unmoved },
+      {
+        until,
+        onlyIfGone,
+      },
+    )
   }
 
   /** See SessionToucher. */

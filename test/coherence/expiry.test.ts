@@ -16,7 +16,10 @@ beforeEach(async () => {
   clock = new ManualClock()
   redis = new SimulatedRedis(clock)
   gate = new Gate(redis)
-  node = await SimulatedNode.start(redis, clock, 'n', { cache: { ttl: 10 * HOUR } })
+  node = await SimulatedNode.start(redis, clock, 'n', {
+    cache: { ttl: 10 * HOUR },
+    tombstoneTtl: 20 * HOUR,
+  })
 })
 
 async function live(ms: number, step = 250): Promise<void> {
@@ -120,6 +123,28 @@ describe('a touch', () => {
     expect(node.stats.messages.sent).toBe(2)
   })
 
+  it('that makes the life shorter is felt here, too, whatever memory holds (guards: a shorter end of this node)', async () => {
+    await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
+    const { sighting } = await node.read('s')
+    await node.save('s', { v: 1, more: true }, undefined, { ttl: HOUR })
+    // Who asks knows another record than memory holds.
+    await node.parts.sessions.touch('s', 500, sighting.entry)
+    clock.advance(551)
+    await settled()
+    expect(redis.get('sess:s')).toBeUndefined()
+    expect(node.peek('s')).toBeUndefined()
+  })
+
+  it('that finds the session past its end tells that it has expired', async () => {
+    await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
+    const { sighting } = await node.read('s')
+    clock.advance(2 * HOUR)
+    expect(await node.parts.sessions.touch('s', HOUR, sighting.entry)).toBe(false)
+    expect(node.events.filter(({ name }) => name === 'expired')).toEqual([
+      { name: 'expired', detail: { id: 's', reason: 'ttl' } },
+    ])
+  })
+
   it('is sent once for many requests at the same time', async () => {
     await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
     await skip(2 * SLACK)
@@ -166,6 +191,22 @@ describe('an unchanged save', () => {
     await other.save('s', { v: 2 }, (await other.read('s')).sighting, { ttl: HOUR })
     await node.save('s', data, sighting, { ttl: 2 * HOUR })
     expect(redis.get('sess:s')).toBe('{"v":2}')
+  })
+
+  it('does not overwrite what another node saves after Redis has lost the session (guards: only if it is gone)', async () => {
+    const other = await SimulatedNode.start(redis, clock, 'other')
+    await node.save('s', { v: 1 }, undefined, { ttl: HOUR })
+    const { data = {}, sighting } = await node.read('s')
+    const theirs = (await other.read('s')).sighting
+    redis.data.delete('sess:s')
+    gate.hold(/^n sends save/)
+    const saved = node.save('s', data, sighting, { ttl: 2 * HOUR })
+    await settled()
+    await other.save('s', { v: 2 }, theirs, { ttl: HOUR })
+    await gate.release()
+    await saved
+    expect(redis.get('sess:s')).toBe('{"v":2}')
+    expect((await node.read('s')).data).toEqual({ v: 2 })
   })
 
   it('is a save if Redis has lost the session, and refused if it was destroyed', async () => {

@@ -1,4 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { Moment } from '../../src/base/clock.js'
+import type { Entry } from '../../src/cache/entry.js'
+import type { Ticket } from '../../src/cache/fences.js'
 import { Gate } from '../support/gate.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { SimulatedNode } from '../support/simulated-node.js'
@@ -43,6 +46,19 @@ describe('a value that was read before a change never enters the cache after it'
     await gate.release()
     await Promise.all([read, destroyed])
     expect(a.peek('s')).toBeUndefined()
+  })
+
+  it('and what may be older than it is not served after it (guards: a read that was overtaken takes along what is held)', () => {
+    const { cache } = a.parts
+    const now = { wall: clock.wall(), monotonic: clock.monotonic() }
+    const [older, younger] = [1, 2].map(seenAt => entryAt(seenAt, now))
+    const read = cache?.beginRead('s')
+    const write = cache?.beginWrite('s')
+    cache?.endWrite(write as Ticket, older)
+    expect(cache?.get('s', now)).toBe(older)
+    // Redis was asked before the write was, but has answered later: another node has saved in between.
+    cache?.endRead(read as Ticket, younger)
+    expect(cache?.get('s', now)).toBeUndefined()
   })
 
   it('when the cache is cleared meanwhile (guards: a clear voids all tickets)', async () => {
@@ -219,4 +235,8 @@ function entry(v: number) {
     created: 0,
     indexed: undefined,
   }
+}
+
+function entryAt(seenAt: number, readAt: Moment): Entry {
+  return { seenAt, readAt, expiry: { since: readAt, ms: 60_000 } } as Entry
 }

@@ -44,6 +44,24 @@ const pairs: { one: IdHashing; other: IdHashing; key: string }[] = [
   { one: 'adopt', other: false, key: PLAIN },
 ]
 
+describe('a session under its plain id of which this node has not heard', () => {
+  it('is found by an index, and revoked (guards: a plain member is looked up)', async () => {
+    const clock = new ManualClock()
+    const redis = new SimulatedRedis(clock)
+    const indexes = { user: (session: { user?: string }) => session.user }
+    const node = await SimulatedNode.start(redis, clock, 'a', { hashIds: true, indexes } as never)
+    await settled()
+    expect(node.parts.names.plainMayStand).toBe(false)
+    redis.set('sess:plain', '{"user":"ada"}', 60_000)
+    redis.indexes.put('crs:index:1:user:ada:sess:', new Map([['plain', clock.wall() + 60_000]]))
+    const named = []
+    for await (const batch of node.parts.lookup.walk(node.parts.lookup.at('user', 'ada')))
+      named.push(...batch)
+    expect(named.map(({ state }) => state)).toEqual(['there'])
+    expect(redis.indexes.entries('crs:index:1:user:ada:sess:')).toHaveLength(1)
+  })
+})
+
 describe.each(pairs)(
   'a node with hashIds $one, and another with $other that writes',
   ({ one, other, key }) => {

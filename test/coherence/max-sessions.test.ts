@@ -31,9 +31,10 @@ function simulatedRedis(at: ManualClock): SimulatedRedis {
   const execute = server.execute.bind(server)
   server.execute = (script, keys, given) => {
     const args = given.map(arg => (Buffer.isBuffer(arg) ? arg.toString('latin1') : arg))
-    if (script.name === 'touch') {
+    // A record is known by its bytes.
+    for (const at of { touch: [6], save: [10, 13] }[script.name] ?? []) {
       const there = server.get(keys[0] as string) ?? ''
-      if (args[6] === hash('sha1', Buffer.from(there, 'latin1'))) args[6] = hash('sha1', there)
+      if (args[at] === hash('sha1', Buffer.from(there, 'latin1'))) args[at] = hash('sha1', there)
     }
     const reply = execute(script, keys, args)
     if (script.name !== 'load') return reply
@@ -65,6 +66,12 @@ async function login(node: SimulatedNode, id: string, user = 7): Promise<Sightin
   await node.save(id, { user }, sighting, DAY)
   await settled()
   return sighting
+}
+
+/** An entry without what it is for. */
+function leaveEntry(member: string): void {
+  redis.execute({ name: 'enter' } as never, [INDEX], ['60000', member, '', '', '0', '', '', '0'])
+  expect(redis.indexes.entries(INDEX).map(([each]) => each)).toContain(member)
 }
 
 /** The ids of the sessions that are there. */
@@ -170,9 +177,29 @@ describe('one session too many is refused', () => {
     await a.save('visitor', {}, visitor, DAY)
     await expect(a.save('visitor', { user: 7 }, visitor, DAY)).rejects.toMatchObject({ reason: 'limit' })
     // Left over of an earlier life.
-    redis.execute({ name: 'enter' } as never, [INDEX], ['60000', 'visitor', '', '0', '', '0'])
+    leaveEntry('visitor')
     await expect(a.save('visitor', { user: 7 }, visitor, DAY)).rejects.toMatchObject({ reason: 'limit' })
     expect(redis.get('sess:visitor')).toMatch(/\{\}$/)
+  })
+})
+
+describe('a session that has had its place', () => {
+  it('has it no more if it becomes somebody else’s before it is saved (guards: the record by which it has its place)', async () => {
+    const [a, b] = await Promise.all([start('a', 'reject', 1), start('b', 'reject', 1)])
+    const one = await login(a, 'one')
+    const theirs = (await b.read('one')).sighting
+    await b.save('one', { user: 7, n: 1 }, theirs, DAY)
+    // What was left over makes the index look full.
+    leaveEntry('gone')
+    gate.hold(/^a is answered load/)
+    const late = expect(a.save('one', { user: 7, n: 2 }, one, DAY)).rejects.toMatchObject({ reason: 'limit' })
+    await settled()
+    await b.save('one', { user: 8 }, theirs, DAY)
+    await login(b, 'two')
+    await gate.release()
+    await late
+    expect(alive()).toEqual(['one', 'two'])
+    expect(redis.get('sess:one')).toContain('8')
   })
 })
 

@@ -247,7 +247,7 @@ describe.skipIf(!realRedis())('the snippets run', () => {
 
   it('what a predicate picks is destroyed', async () => {
     const client = server.client({ db: databases + 1 })
-    for (const [id, userId] of Object.entries({ a: undefined, b: undefined, c: 7 })) {
+    for (const [id, userId] of Object.entries({ a: 1_000_001, b: 2_000_000, c: 7 })) {
       await client.set(`sess:${id}`, JSON.stringify({ userId }), 'PX', 60_000)
     }
     const { output } = await run(snippet('bulkDelete('))

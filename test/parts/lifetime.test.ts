@@ -71,6 +71,6 @@ describe('how long a session of koa-session lives', () => {
   })
 
   it('what the ttl function says', () => {
-    expect(lifeByMaxAge({}, 5, () => 700)).toEqual({ ttl: 700 })
+    expect(lifeByMaxAge({}, 5, () => 700)).toMatchObject({ ttl: 700 })
   })
 })

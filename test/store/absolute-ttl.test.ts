@@ -213,7 +213,7 @@ describe('what an app is told of the end', () => {
 })
 
 describe('memory does not serve a session past it', () => {
-  const trusting = { cluster: { maxStaleness: 10 * DAY }, cache: { ttl: 10 * DAY } }
+  const trusting = { cluster: { maxStaleness: 10 * DAY }, cache: { ttl: 10 * DAY }, tombstoneTtl: 20 * DAY }
 
   it('that was read (guards: the cap of a load)', async () => {
     await open().set('one', { cookie: cookieOf(DAY) })
@@ -353,7 +353,11 @@ describe('the option, where it was not always there,', () => {
     async (_what, before, absoluteTtl) => {
       const earlier = openUserStore({ redis: server.url, clock, ...(before && { absoluteTtl: before }) })
       await earlier.set('one', { cookie: cookieOf(5 * DAY), n: 1 })
-      const trusting = { cluster: { maxStaleness: 10 * DAY }, cache: { ttl: 10 * DAY } }
+      const trusting = {
+        cluster: { maxStaleness: 10 * DAY },
+        cache: { ttl: 10 * DAY },
+        tombstoneTtl: 20 * DAY,
+      }
       const store = await readyUserStore({ redis: server.url, clock, absoluteTtl, ...trusting })
       const session = await loaded(store, 'one')
       await new Promise(resolve => store.set('one', Object.assign(session, { n: 2 }) as never, resolve))
@@ -400,7 +404,7 @@ describe('the option, where it was not always there,', () => {
 })
 
 describe('over HTTP', () => {
-  const LIFE = 900
+  const LIFE = 910
 
   interface Site {
     store: UserStore

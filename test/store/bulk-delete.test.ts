@@ -130,14 +130,30 @@ describe('bulkDelete', () => {
     expect(await store.size()).toBe(450 - result.deleted)
   })
 
-  it('rejects with how far it got when onProgress throws', async () => {
+  it('can be ended while it passes over keys that are no sessions (guards: pages without a session)', async () => {
+    await server
+      .client()
+      .mset(...Array.from({ length: 3_000 }, (_, number) => [`other:${number}`, 'x']).flat())
+    const aborted = await store.bulkDelete(() => true, { signal: AbortSignal.abort() })
+    expect(aborted).toMatchObject({ scanned: 0, aborted: true })
+  })
+
+  it('is not kept from its end by an onProgress that throws', async () => {
     await saveMany(store, 5)
     const onProgress = () => {
       throw new Error('no display')
     }
-    const error = (await rejection(store.bulkDelete(() => true, { onProgress }))) as PartialError<BulkResult>
-    expect(error).toBeInstanceOf(PartialError)
-    expect(error.result).toMatchObject({ matched: 5, deleted: 5 })
+    expect(await store.bulkDelete(() => true, { onProgress })).toMatchObject({ matched: 5, deleted: 5 })
+  })
+
+  it.each([
+    [{ onprogress: () => {} }, "bulkDelete: got the option 'onprogress', allowed are onProgress, signal"],
+    [{ signal: 5 }, 'bulkDelete: signal: got number, allowed is an AbortSignal'],
+    ['all', 'bulkDelete: got string, allowed is an object with onProgress, signal'],
+  ])('rejects what is no option of it, and deletes nothing', async (options, message) => {
+    await saveMany(store, 3)
+    await expect(store.bulkDelete(() => true, options as never)).rejects.toThrow(message)
+    expect(await store.size()).toBe(3)
   })
 
   it('rejects a predicate that is no function, and deletes nothing', async () => {

@@ -50,6 +50,17 @@ async function twoRequests(options: UserStoreOptions = {}, session: UserSession 
 
 const stored = async () => JSON.parse((await redis.get('sess:one')) ?? 'null') as unknown
 
+describe('how long a merged session lives', () => {
+  it('is what the ttl function says of it (guards: the life of what was merged)', async () => {
+    const ttl = ({ remember }: UserSession) => (remember ? 9e7 : 3_600_000)
+    const { here, there, mine, theirs } = await twoRequests({ ttl: ttl as never })
+    await save(there, theirs, { remember: true })
+    await save(here, mine, { a: 1 })
+    expect(await stored()).toEqual({ user: 'ada', remember: true, a: 1 })
+    expect(await redis.pttl('sess:one')).toBeGreaterThan(8e7)
+  })
+})
+
 describe('mergeTopLevel', () => {
   it.each<[what: string, options: UserStoreOptions]>([
     ['nothing else', {}],

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/base/clock.js'
 import {
   type BulkProgress,
   type BulkResult,
@@ -47,7 +48,7 @@ async function saveMany(node: IndexedNode, count: number, user = 'ada'): Promise
 
 /** Takes a while, so that there is something to tell within a few hundred sessions. */
 function slowly(user: unknown): string {
-  const end = performance.now() + 0.8
+  const end = performance.now() + 1.5
   while (performance.now() < end);
   return user as string
 }
@@ -321,11 +322,64 @@ describe('a revocation that does not come to its end', () => {
   })
 })
 
+describe('a session that is over by the clock or the options of one node', () => {
+  const HOUR = 3_600_000
+
+  it.each([false, true])(
+    'is not listed there, but revoked all the same, thorough: %s (guards: what is over is not gone)',
+    async thorough => {
+      const patient = await indexedNode({ redis: server.url, absoluteTtl: HOUR })
+      await patient.set('one', { user: 'ada' })
+      const ahead = await indexedNode({
+        redis: server.url,
+        absoluteTtl: HOUR,
+        clock: { ...systemClock, wall: () => Date.now() + 2 * HOUR },
+      })
+      expect(await named(ahead, 'ada')).toEqual([])
+      expect(await ahead.by('user', 'ada').count()).toBe(0)
+      expect((await patient.get('one'))?.user).toBe('ada')
+      if (thorough) await admin.del('crs:index:1:user:ada:sess:')
+      expect(await ahead.by('user', 'ada').revoke({ thorough })).toMatchObject({ deleted: 1, failed: 0 })
+      await until(async () => (await patient.get('one')) === undefined)
+    },
+  )
+})
+
+describe('several at the same time', () => {
+  it('count each session once (guards: what was there)', async () => {
+    await saveMany(store, 50)
+    const nodes = [store, await indexedNode({ redis: server.url }), await indexedNode({ redis: server.url })]
+    const results = await Promise.all(nodes.map(node => revoke(node)))
+    expect(results.reduce((sum, { deleted }) => sum + deleted, 0)).toBe(50)
+    for (const { failed } of results) expect(failed).toBe(0)
+  })
+})
+
+describe('what is no option of revoke', () => {
+  it.each([
+    [{ expect: 'one' }, "revoke: got the option 'expect', allowed are except, thorough, onProgress, signal"],
+    [{ throrough: true }, "revoke: got the option 'throrough', allowed are"],
+    [{ thorough: 'yes' }, 'revoke: thorough: got string, allowed is true or false'],
+    ['one', 'revoke: got string, allowed is an object with'],
+  ])('is refused, and nobody is logged out', async (options, message) => {
+    await saveMany(store, 3)
+    const error = await rejection(store.by('user', 'ada').revoke(options as never))
+    expect(error).toBeInstanceOf(OptionError)
+    expect((error as Error).message).toContain(message)
+    expect(await store.size()).toBe(3)
+  })
+})
+
 describe('effectiveBy', () => {
   it.each([
-    ['a store without a cache and without others', { cache: false, cluster: false }, 0],
-    ['a store without others', { cluster: false, cache: { ttl: 700 } }, 700],
-    ['a store without a cache', { cache: false, cluster: { maxStaleness: 900 } }, 900],
+    ['a store without a cache and without others', { cache: false, cluster: false, deadline: 300 }, 300],
+    ['a store without others', { cluster: false, cache: { ttl: 700 }, deadline: 500 }, 700],
+    ['a store without a cache', { cache: false, cluster: { maxStaleness: 900 }, deadline: 500 }, 900],
+    [
+      'one that may wait for an answer for longer',
+      { cluster: { maxStaleness: 900 }, deadline: 5_000 },
+      5_000,
+    ],
     ['one that serves stale copies', { staleIfError: 60_000, cluster: { maxStaleness: 900 } }, 60_000],
   ] as const)('is told by %s', async (_what, options, servedFor) => {
     const each = await indexedNode({ redis: server.url, ...options })

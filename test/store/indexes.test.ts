@@ -201,7 +201,7 @@ describe('a value', () => {
     const error = await rejection(refusing.set('one', { number: 1 }))
     expect(error).toBeInstanceOf(SessionError)
     expect(String(error)).toBe(
-      `SessionError: indexes.user: got ${got}, allowed is a number, or well-formed text of at most 1024 characters`,
+      `SessionError: indexes.user: got ${got}, allowed is a number, or well-formed text of at most 1024 characters; several as a list, none as undefined`,
     )
     expect(await admin.dbsize()).toBe(0)
     if (Array.isArray(user)) return

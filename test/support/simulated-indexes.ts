@@ -9,6 +9,18 @@ export class SimulatedIndexes {
     this.#clock = clock
   }
 
+  copyOf(key: string): ReadonlyMap<string, number> {
+    return new Map(this.#sets.get(key))
+  }
+
+  put(key: string, set: ReadonlyMap<string, number>): void {
+    this.#sets.set(key, new Map(set))
+  }
+
+  clear(): void {
+    this.#sets.clear()
+  }
+
   entries(key: string): [member: string, score: string][] {
     return [...(this.#sets.get(key) ?? [])].map(([member, score]) => [member, String(score)])
   }

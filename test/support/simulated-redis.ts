@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../src/base/clock.js'
 import type {
@@ -9,6 +8,7 @@ import type {
   SubscriptionListener,
 } from '../../src/redis/redis-port.js'
 import type { Script } from '../../src/redis/script.js'
+import { executeScript, type ScriptedServer } from './script-model.js'
 import { SimulatedIndexes } from './simulated-indexes.js'
 
 /** One step of something on its way: a request to the server, a reply or a message back. */
@@ -22,7 +22,7 @@ interface Subscriber {
 }
 
 /** A Redis with just what the store uses, whose every step waits until `step` lets it go. */
-export class SimulatedRedis {
+export class SimulatedRedis implements ScriptedServer {
   readonly data = new Map<string, { value: string; expiresAt: number }>()
   readonly indexes: SimulatedIndexes
   /** Everything is let through at once by default; a test takes over by setting its own. */
@@ -93,116 +93,23 @@ export class SimulatedRedis {
 
   /** What the scripts do, in the words of this simulation. */
   execute(script: Script, keys: readonly string[], args: readonly Argument[]): unknown {
-    const arg = args.map(String)
-    const now = this.#clock.wall()
-    const set = (key: string, value: string, px: number) => this.data.set(key, { value, expiresAt: now + px })
-    /** Session key and tombstone key of every name; what stands under the first counts. */
-    const pairsOf = (keys: readonly string[]) =>
-      keys.flatMap((key, index) => (index % 2 === 0 ? [[key, keys[index + 1] ?? '']] : []))
-    switch (script.name) {
-      case 'enter':
-        return this.indexes.enter(keys, arg[0] ? Number(arg[0]) : Number.POSITIVE_INFINITY, arg.slice(1))
-      case 'entries':
-        return [now, '0', ...this.#named(keys[0] as string, arg)]
-      case 'prune':
-        return this.indexes.prune(keys[0] as string, arg)
-      case 'probe':
-        this.publish(arg[0] as string, arg[1] as string)
-        return [this.runId, 'history', '', '']
-      case 'load': {
-        let first = 0
-        const sessions = arg.map(count => {
-          const pairs = pairsOf(keys.slice(first, first + Number(count)))
-          first += Number(count)
-          const at = pairs.find(([session]) => this.get(session as string) !== undefined)?.[0] ?? ''
-          return [this.get(at) ?? null, this.pttl(at), this.#tombstones(pairs), 0]
-        })
-        return [now, ...sessions.flat()]
-      }
-      case 'save': {
-        const [value = '', px, channel = '', message = '', seen, existedAt, tombstoneTtl, keepEnd] = arg
-        const [written, onlyIfThere, expected, names] = arg.slice(8)
-        const pairs = pairsOf(keys.slice(0, Number(names)))
-        if (channel) this.publish(channel, message)
-        const tombstones = this.#tombstones(pairs)
-        const unseen = tombstones.split(' ').some(tombstone => !seen?.includes(tombstone))
-        if (unseen) return ['destroyed', tombstones, now, 0, 0]
-        const left = Math.max(...pairs.map(([session]) => this.pttl(session as string)))
-        const forgotten = existedAt !== '' && now - Number(existedAt) >= Number(tombstoneTtl)
-        if (onlyIfThere === '1' && left === -2) return ['elsewhere', tombstones, now, 0, 0]
-        if (forgotten && left === -2) return ['gone', tombstones, now, 0, 0]
-        const there = pairs.map(([session = '']) => this.get(session)).find(value => value !== undefined)
-        if (there !== undefined && expected && hash('sha1', there) !== expected) {
-          return ['changed', tombstones, now, 0, 1]
-        }
-        const life = keepEnd === '1' && left > 0 ? Math.min(left, Number(arg[12]) || left) : Number(px)
-        const full = this.indexes.enter(
-          keys.slice(Number(names)),
-          life,
-          arg.slice(14),
-          there !== undefined && (!arg[13] || hash('sha1', there) === arg[13]),
-        )
-        if (full.length > 0) return ['full', tombstones, now, 0, left === -2 ? 0 : 1, full]
-        for (const [session = '', key = ''] of pairs) {
-          const tombstone = this.get(key)
-          if (tombstone && this.pttl(key) < life) set(key, tombstone, life)
-          this.data.delete(session)
-        }
-        set(keys[Number(written) - 1] as string, value, life)
-        return ['saved', tombstones, now, life, left === -2 ? 0 : 1]
-      }
-      case 'touch': {
-        const [px, channel = '', message = '', written, , , expected, names] = arg
-        const sessions = keys.slice(0, Number(names))
-        const at = sessions.find(key => this.get(key) !== undefined)
-        if (at === undefined) return 0
-        if (expected && hash('sha1', this.get(at) as string) !== expected) return 3
-        this.indexes.enter(keys.slice(Number(names)), Number(px), arg.slice(8))
-        const shorter = this.pttl(at) > Number(px)
-        if (shorter && channel) this.publish(channel, message)
-        const value = this.get(at) as string
-        for (const key of sessions) this.data.delete(key)
-        set(sessions[Number(written) - 1] as string, value, Number(px))
-        return shorter ? 2 : 1
-      }
-      case 'destroy': {
-        const [channel = '', message = '', id = '', tombstoneTtl, back] = arg
-        if (channel) this.publish(channel, message)
-        const pairs = pairsOf(keys)
-        let written = `1:${now}:${id}`
-        let found = ''
-        const before = pairs.map(([, key = '']) => this.get(key))
-        for (const [index, [session = '', key = '']] of pairs.entries()) {
-          const tombstone = before[index]
-          if (tombstone?.endsWith(id)) {
-            written = tombstone
-            found += back === '1' && !this.data.delete(session) ? '0' : '1'
-            continue
-          }
-          found += this.data.delete(session) ? '1' : '0'
-          set(key, written, Number(tombstoneTtl))
-        }
-        return [written, '', found]
-      }
-      default:
-        throw new Error(`The simulation has no script ${script.name}`)
-    }
+    return executeScript(this, script.name, keys, args)
   }
 
-  /** What stands under the members of an index. */
-  #named(index: string, [, , session, before, after]: string[]): unknown[] {
-    const entries = this.indexes.entries(index)
-    const members = entries.map(([member]) => member)
-    const found = [members, entries.map(([, score]) => score).join(' ')]
-    if (session === undefined) return found
-    const keys = members.map(member => session + member)
-    const tombstones = members.map(member => this.get(`${before}${member}${after}`) ?? '-')
-    const values = keys.map(key => this.get(key) ?? null)
-    return [...found, values, keys.map(key => this.pttl(key)).join(' '), tombstones.join(' ')]
+  now(): number {
+    return this.#clock.wall()
   }
 
-  #tombstones(pairs: string[][]): string {
-    return pairs.flatMap(([, key = '']) => this.get(key) ?? []).join(' ')
+  set(key: string, value: string, px: number): void {
+    this.data.set(key, { value, expiresAt: this.#clock.wall() + px })
+  }
+
+  delete(key: string): boolean {
+    return this.data.delete(key)
+  }
+
+  identity(): string[] {
+    return [this.runId, 'history', '', '']
   }
 
   #deliver(subscriber: Subscriber, channel: string, text: string): void {
