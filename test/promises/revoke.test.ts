@@ -89,6 +89,7 @@ it.skipIf(!realRedis())(
     expect(count('revoke')).toBeGreaterThan(20)
     expect(count('change user')).toBeGreaterThan(20)
     expect(shown.ended).toBeGreaterThan(100)
+    expect(shown.refused).toBeGreaterThan(10)
     expect(shown.kept).toBeGreaterThanOrEqual(9)
     if (process.env.REVOKE_DEEDS)
       console.log({ ...shown, revocations: count('revoke'), deeds: history.deeds.length })

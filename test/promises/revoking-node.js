@@ -1,5 +1,6 @@
 // @ts-check
 // One node in a process of its own, which does at random what users and their apps do, and keeps a ledger of it.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ClusteredRedisStore } from 'clustered-redis-store'
 
 /** @typedef {{ user: string, login: string, mark?: number }} Visit */
@@ -93,6 +94,8 @@ async function work(count) {
         const found = await read(sid)
         const kind = chance > 0.95 ? 'change user' : 'save'
         if (!found) continue
+        // Some requests take their time, and others revoke meanwhile.
+        if (Math.random() < 0.2) await sleep(Math.random() * 40)
         const changed = { ...found, mark: Math.random(), user: kind === 'save' ? found.user : any(USERS) }
         await note({ kind, user: changed.user, sid }, async () => {
           await store.set(sid, changed)
