@@ -109,7 +109,7 @@ return { 'saved', standing, now, px, there and 1 or 0 }`,
 )
 
 /**
- * KEYS    session, for each name; then the indexes of the session
+ * KEYS    session, tombstone, for each name; then the indexes of the session
  * ARGV    PX, channel ('' for no message), message, the index of the key to write under; to encrypt the session anew the
  *         SHA-1 of what is to be replaced, and what replaces it, else '' twice; the SHA-1 of the only value that may be
  *         there ('' for any), how many of the keys are no indexes; and where there are indexes what `enter` takes
@@ -119,7 +119,7 @@ return { 'saved', standing, now, px, there and 1 or 0 }`,
  * A longer life need not be told: who does not know of it asks again too early. A shorter one must be, or other nodes
  * would serve the session past its end. What another node has saved meanwhile has another SHA-1 and is not replaced. Where
  * memory is full it stays as it is, and where it is. It is entered into its indexes last: after a write that is allowed then,
- * any other is, too.
+ * any other is, too. A tombstone that it was made over stands as long as the session: see the save.
  */
 export const touchScript = script(
   'touch',
@@ -127,7 +127,7 @@ export const touchScript = script(
 local px, channel, message, target, outdated, anew, expected, names = unpack(ARGV, 1, 8)
 target, names = tonumber(target), tonumber(names)
 local at, left = 0, -2
-for i = 1, names do
+for i = 1, names, 2 do
   if left == -2 then
     at, left = i, redis.call('PTTL', KEYS[i])
   end
@@ -146,11 +146,15 @@ if replaced or at ~= target then
   written = not set.err
 end
 if written then
-  for i = 1, names do
+  for i = 1, names, 2 do
     if i ~= target then redis.call('DEL', KEYS[i]) end
   end
 else
   redis.call('PEXPIRE', KEYS[at], px)
+end
+for i = 2, names, 2 do
+  local stands = redis.call('PTTL', KEYS[i])
+  if stands > 0 and stands < tonumber(px) then redis.call('PEXPIRE', KEYS[i], px) end
 end
 if #KEYS > names then
   local time = redis.call('TIME')

@@ -1,5 +1,3 @@
-import { setImmediate as turn } from 'node:timers/promises'
-
 /**
  * Answers of tasks, in their order. While one is looked at, the next `count` are under way, so that Redis does not wait for
  * this node, nor this node for Redis. A failure is thrown when its turn comes.
@@ -14,7 +12,7 @@ export async function* readAhead<T>(
     if (answers.length <= count) continue
     yield await (answers.shift() as Promise<T>)
     // What is at hand already must not keep the event loop from all other work.
-    await turn()
+    await new Promise(setImmediate)
   }
   for (const answer of answers) yield await answer
 }

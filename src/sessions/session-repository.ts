@@ -189,20 +189,19 @@ export class SessionRepository {
     until: number,
   ): Promise<number> {
     const { channel, message } = announcement
-    const sessionKeys = keys.filter((_key, index) => index % 2 === 0)
     const indexes = this.#inScript(entering)
     const args = [
       px,
       channel,
       message,
-      (target + 1) / 2,
+      target,
       outdated?.digest ?? '',
       anew ?? '',
       expected,
-      sessionKeys.length,
+      keys.length,
       ...indexes.args,
     ]
-    const reply = Number(await this.#port.run(touchScript, [...sessionKeys, ...indexes.keys], args, until))
+    const reply = Number(await this.#port.run(touchScript, [...keys, ...indexes.keys], args, until))
     if (reply === 2) this.#count(announcement)
     return reply
   }

@@ -232,7 +232,25 @@ describe('a session and its entry', () => {
 
   it('are touched in one step, if the session is the one that is known (guards: the SHA-1 in the touch)', async () => {
     const touch = (digest: string) =>
-      run(touchScript, [SESSION, INDEX], 300_000, '', '', 1, '', '', digest, 1, 's', '', '', 0, '', '', 0)
+      run(
+        touchScript,
+        [SESSION, TOMBSTONE, INDEX],
+        300_000,
+        '',
+        '',
+        1,
+        '',
+        '',
+        digest,
+        2,
+        's',
+        '',
+        '',
+        0,
+        '',
+        '',
+        0,
+      )
     await redis.set(SESSION, 'one', 'PX', 1_000)
     expect(await touch('0'.repeat(40))).toBe(3)
     expect(await redis.exists(INDEX)).toBe(0)

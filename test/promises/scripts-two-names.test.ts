@@ -79,12 +79,7 @@ const load = async ({ keys }: Phase): Promise<Loaded> => {
   return [...session, time] as Loaded
 }
 const touch = ({ keys, target }: Phase, px: number, [digest = '', value = ''] = [], client = redis) =>
-  run(
-    touchScript,
-    keys.filter((_key, index) => index % 2 === 0),
-    [px, '', '', (target + 1) / 2, digest, value, '', keys.length / 2],
-    client,
-  )
+  run(touchScript, keys, [px, '', '', target, digest, value, '', keys.length], client)
 const sessions = async () => (await redis.keys('sess:*')).sort()
 const gone = (...keys: string[]) => until(async () => (await redis.exists(...keys)) === 0)
 

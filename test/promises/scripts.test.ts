@@ -90,7 +90,7 @@ describe('the scripts, as Redis executes them', () => {
     await listener.subscribe('channel')
     listener.on('message', (_channel, text) => heard.push(text))
     const touch = (px: number, message: string) =>
-      run(touchScript, KEYS.slice(0, 1), px, 'channel', message, 1, '', '', '', 1)
+      run(touchScript, KEYS, px, 'channel', message, 1, '', '', '', 2)
     expect(await touch(60_000, 'missing')).toBe(0)
     await save('one')
     expect(await touch(90_000, 'longer')).toBe(1)
@@ -107,6 +107,15 @@ describe('the scripts, as Redis executes them', () => {
     const [tombstone] = (await run(destroyScript, KEYS, '', '', 'd1', 1_000)) as [string]
     await save('two', { tombstone })
     expect(await redis.pttl(KEYS[1] as string)).toBeGreaterThan(59_000)
+    expect((await save('one again'))[0]).toBe('destroyed')
+  })
+
+  it('keep it also when the session is touched (guards: a session made over a tombstone lives on by touches)', async () => {
+    await save('one')
+    const [tombstone] = (await run(destroyScript, KEYS, '', '', 'd1', 1_000)) as [string]
+    await save('two', { tombstone })
+    await run(touchScript, KEYS, 600_000, '', '', 1, '', '', '', 2)
+    expect(await redis.pttl(KEYS[1] as string)).toBeGreaterThan(590_000)
     expect((await save('one again'))[0]).toBe('destroyed')
   })
 

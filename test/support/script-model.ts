@@ -83,16 +83,20 @@ export function executeScript(
     }
     case 'touch': {
       const [px, channel = '', message = '', written, , , expected, names] = arg
-      const sessions = keys.slice(0, Number(names))
-      const at = sessions.find(key => server.get(key) !== undefined)
+      const pairs = pairsOf(keys.slice(0, Number(names)))
+      const at = pairs.map(([session = '']) => session).find(key => server.get(key) !== undefined)
       if (at === undefined) return 0
       if (expected && hash('sha1', server.get(at) as string) !== expected) return 3
       server.indexes.enter(keys.slice(Number(names)), Number(px), arg.slice(8))
       const shorter = server.pttl(at) > Number(px)
       if (shorter && channel) server.publish(channel, message)
       const value = server.get(at) as string
-      for (const key of sessions) server.delete(key)
-      server.set(sessions[Number(written) - 1] as string, value, Number(px))
+      for (const [session = '', key = ''] of pairs) {
+        server.delete(session)
+        const tombstone = server.get(key)
+        if (tombstone && server.pttl(key) < Number(px)) server.set(key, tombstone, Number(px))
+      }
+      server.set(keys[Number(written) - 1] as string, value, Number(px))
       return shorter ? 2 : 1
     }
     case 'destroy': {
