@@ -58,8 +58,9 @@ export class LocalCache {
    * they will bring was asked for later.
    */
   endRead(ticket: Ticket, entry?: Entry): void {
-    if (entry) this.#enter(ticket.name, entry, ticket.live)
-    if (!ticket.live) this.#entries.delete(ticket.name)
+    const { name, live } = ticket
+    if (entry) this.#enter(name, entry, live)
+    if (!live) this.#entries.delete(name)
     this.#fences.giveBack(ticket)
   }
 

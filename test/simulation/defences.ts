@@ -1,0 +1,205 @@
+/** One defence, and what the code is without it. */
+export interface Defence {
+  readonly name: string
+  /** Of the compiled code. */
+  readonly file: string
+  readonly defended: string
+  readonly defenceless: string
+  /** Why the simulation does not notice that it is missing; a test that does is in docs/architecture.md, under Hazards. */
+  readonly unnoticed?: string
+}
+
+const cache = 'src/cache/local-cache.js'
+const bus = 'src/bus/channel-bus.js'
+const line = 'src/bus/line.js'
+const lease = 'src/bus/echo-lease.js'
+const scripts = 'test/support/script-model.js'
+const writer = 'src/sessions/session-writer.js'
+
+/** What stands between a fault and a broken promise. Each is taken away, and the simulation must notice. */
+export const defences: readonly Defence[] = [
+  {
+    name: 'reads fill memory only with a live ticket',
+    file: cache,
+    defended: 'const { name, live } = ticket;',
+    defenceless: 'const { name, live } = { name: ticket.name, live: true };',
+  },
+  {
+    name: 'writes enter memory only if none overlapped',
+    file: cache,
+    defended: 'this.#enter(ticket.name, entry, live);',
+    defenceless: 'this.#enter(ticket.name, entry, true);',
+  },
+  {
+    name: 'a read that was overtaken takes along what is held',
+    file: cache,
+    defended: 'if (!live)\n            this.#entries.delete(name);',
+    defenceless: '',
+  },
+  {
+    name: 'the end of a session is checked on a hit',
+    file: cache,
+    defended: 'elapsed(entry.expiry.since, now) < entry.expiry.ms',
+    defenceless: 'true',
+  },
+  {
+    name: 'the lease ends',
+    file: bus,
+    defended: 'return age !== null && age < this.#options.maxStaleness;',
+    defenceless: 'return age !== null;',
+  },
+  {
+    name: 'memory is emptied when the subscriber is closed, or subscribed again',
+    file: bus,
+    defended: '#miss(reason) {',
+    defenceless: '#miss(reason) {\n        if (/closed|confirmed/.test(reason)) return;',
+  },
+  {
+    name: 'nothing enters memory while deaf, and all tickets are void after it',
+    file: 'src/bus/coordinator.js',
+    defended: 'cache.accepting = all;',
+    defenceless: 'cache.accepting = true;',
+    unnoticed: 'what enters while deaf is dropped at the ack, and not served before',
+  },
+  {
+    name: 'own messages are known by the instance, not by the node id',
+    file: bus,
+    defended: 'message.instance === this.instance',
+    defenceless: 'message.node === this.nodeId',
+  },
+  {
+    name: 'own messages of writes that were given up are obeyed',
+    file: bus,
+    defended: 'if (message.round === this.#round) {',
+    defenceless: 'if (true) {',
+    unnoticed:
+      'its client sends everything in order, so that nothing is read between a write and its repetition',
+  },
+  {
+    name: 'a subscriber of another server is noticed by run_id',
+    file: line,
+    defended: 'this.identified && runId !== subscription.runId',
+    defenceless: 'false',
+    unnoticed: 'there the nonce does not come back, or comes after all messages',
+  },
+  {
+    name: 'another history of writes is noticed by master_replid',
+    file: line,
+    defended: "this.#replicationId !== '' && this.#replicationId !== replication",
+    defenceless: 'false',
+    unnoticed: 'nonces that were lost with messages are overtaken by their successors',
+  },
+  {
+    name: 'a probe counts when its server has confirmed it',
+    file: lease,
+    defended: 'if (!probe.echoed || !probe.confirmed)',
+    defenceless: 'if (!probe.echoed)',
+    unnoticed: 'its servers send a nonce only if they have executed the probe',
+  },
+  {
+    name: 'a lease counts from when its probe was sent',
+    file: lease,
+    defended: 'this.#heardSince = probe.sentAt;',
+    defenceless: 'this.#heardSince = { wall: Number.MAX_SAFE_INTEGER, monotonic: Number.MAX_SAFE_INTEGER };',
+  },
+  {
+    name: 'time is told by both clocks',
+    file: 'src/base/clock.js',
+    defended: 'return Math.max(now.monotonic - since.monotonic, now.wall - since.wall);',
+    defenceless: 'return now.monotonic - since.monotonic;',
+  },
+  {
+    name: 'what is left of a life counts from when it was asked for',
+    file: 'src/sessions/session-reader.js',
+    defended: 'expiry: { since: readAt, ms:',
+    defenceless: 'expiry: { since: momentOf(this.#clock), ms:',
+  },
+  {
+    name: 'a save gives way to a tombstone that its request has not seen',
+    file: scripts,
+    defended: 'if (unseen)',
+    defenceless: 'if (false)',
+  },
+  {
+    name: 'a destroy that is sent twice finds its own tombstone',
+    file: scripts,
+    defended: 'if (tombstone?.endsWith(id))',
+    defenceless: 'if (false)',
+  },
+  {
+    name: 'a creation runs over no tombstone that may be younger than it',
+    file: writer,
+    defended: 'if (!creation.doubtful && this.#options.port.losses === losses)',
+    defenceless: 'if (true)',
+  },
+  {
+    name: 'a creation runs over tombstones of before',
+    file: writer,
+    defended: 'if (!creation?.firstAttempt)',
+    defenceless: 'if (true)',
+  },
+  {
+    name: 'a load says which tombstone it has seen',
+    file: 'src/sessions/sessions.js',
+    defended: 'tombstone, seenAt };',
+    defenceless: "tombstone: '', seenAt };",
+  },
+  {
+    name: 'writes of one session go one after the other',
+    file: 'src/sessions/write-order.js',
+    defended: 'const previous = this.#last.get(id);',
+    defenceless: 'const previous = undefined;',
+    unnoticed: 'its servers execute in order; a redirect of Redis Cluster would not',
+  },
+  {
+    name: 'a shorter life of this node is felt here',
+    file: 'src/sessions/session-toucher.js',
+    defended: "if (outcome === 'shortened')",
+    defenceless: 'if (false)',
+  },
+  {
+    name: 'a shorter life is told to the others',
+    file: scripts,
+    defended: 'if (shorter && channel)',
+    defenceless: 'if (false)',
+  },
+  {
+    name: 'a destroy tells the others',
+    file: 'src/sessions/session-destroyer.js',
+    defended: "bus.announce({ type: 'SessionDeleted', ids })",
+    defenceless: "{ channel: '', message: '' }",
+  },
+  {
+    name: 'a save tells the others',
+    file: writer,
+    defended: "bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })",
+    defenceless: "{ channel: '', message: '' }",
+  },
+  {
+    name: 'clear tells the others',
+    file: 'src/bus/coordinator.js',
+    defended: "case 'CacheClear':\n                cache.clear();",
+    defenceless: "case 'CacheClear':",
+    unnoticed: 'each batch of destroys tells them, too',
+  },
+  {
+    name: 'what was read is not joined when something came between',
+    file: 'src/sessions/reads-under-way.js',
+    defended: 'current?.ticket.live &&',
+    defenceless: 'current &&',
+    unnoticed: 'it is seldom that long on its way',
+  },
+  {
+    name: 'every command has a deadline',
+    file: 'src/redis/guarded-port.js',
+    defended: 'turn = setImmediate(() => reject(late(ms)));',
+    defenceless: '',
+  },
+  {
+    name: 'a write with an unknown outcome is in doubt',
+    file: bus,
+    defended: 'doubt() {\n        this.#round++;',
+    defenceless: 'doubt() {',
+    unnoticed: 'the same',
+  },
+]

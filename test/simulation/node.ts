@@ -1,0 +1,50 @@
+import { type Assembly, assemble } from '../../src/assembly.js'
+import { parseOptions } from '../../src/options/parse-options.js'
+import { type ClientParts, SimulatedClient } from './client.js'
+
+/** Shorter than the defaults in the same proportions, so that more happens in less simulated time. */
+export const OPTIONS = {
+  touchEvery: 100,
+  deadline: 200,
+  retry: { attempts: 2, delay: 10 },
+  breaker: { failures: 3, openFor: 150 },
+} as const
+export const MAX_STALENESS = 400
+const PROBE_EVERY = 100
+
+export const USERS = ['ada', 'bob'] as const
+
+export interface SessionData {
+  /** What was saved, a number that is used once. */
+  version: number
+  user: (typeof USERS)[number]
+}
+
+/** The real parts of a store, on a simulated client. */
+export class SimulatedNode {
+  readonly name: string
+  readonly parts: Assembly
+  readonly client: SimulatedClient
+  readonly #process: ClientParts['process']
+
+  constructor(name: string, nodeId: string, parts: ClientParts & { tombstoneTtl: number }) {
+    const { tombstoneTtl } = parts
+    this.name = name
+    this.#process = parts.process
+    this.client = new SimulatedClient(parts)
+    const config = parseOptions({
+      ...OPTIONS,
+      tombstoneTtl,
+      // As long as may be, so that what is wrong in memory stays there to be found.
+      cache: { maxEntries: 100, ttl: tombstoneTtl / 2 },
+      cluster: { nodeId, maxStaleness: MAX_STALENESS, probeEvery: PROBE_EVERY },
+      indexes: { user: (session: SessionData) => session.user },
+      clock: parts.process.clock,
+    } as never)
+    this.parts = assemble(config, this.client, () => {})
+  }
+
+  get process(): ClientParts['process'] {
+    return this.#process
+  }
+}

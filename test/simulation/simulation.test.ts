@@ -1,0 +1,47 @@
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { runCommand, runTool } from '../support/run-command.js'
+import { defences } from './defences.js'
+
+const ROOT = join(import.meta.dirname, '../..')
+const MAIN = join(ROOT, 'node_modules/.cache/simulation/test/simulation/main.js')
+
+/** Compiled, it is several times as fast. */
+beforeAll(async () => {
+  const { code, output } = await runTool('tsc', ['-p', 'test/simulation/tsconfig.json'])
+  expect(output).toBe('')
+  expect(code).toBe(0)
+}, 120_000)
+
+function simulate(...args: string[]) {
+  return runCommand(process.execPath, [MAIN, ...args], { cwd: ROOT, timeout: 110_000 })
+}
+
+it('no promise is broken, whatever goes wrong', { timeout: 120_000 }, async () => {
+  const { code, output } = await simulate('--seeds', '2000')
+  expect(output).toContain('No promise was broken.')
+  expect(code).toBe(0)
+})
+
+it('a seed decides everything', { timeout: 60_000 }, async () => {
+  const [once, again] = await Promise.all([simulate('--seed', '42'), simulate('--seed', '42')])
+  const withoutIds = (text: string) => text.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'an id')
+  expect(withoutIds(once.stdout)).toBe(withoutIds(again.stdout))
+  expect(once.stdout.split('\n').length).toBeGreaterThan(50)
+})
+
+describe('a defence that is taken away is missed', () => {
+  const noticed = defences.filter(({ unnoticed }) => !unnoticed)
+
+  it('all of them but those that say why not', { timeout: 120_000 }, async () => {
+    const { code, stdout, output } = await simulate('--without', 'all', '--seeds', '4000')
+    expect(output).not.toContain('not noticed')
+    expect(stdout.trim().split('\n')).toHaveLength(noticed.length)
+    expect(code).toBe(0)
+  })
+})
+
+it('says in one line what it does not take', async () => {
+  const { code, output } = await simulate('--seeds', 'many')
+  expect([code, output.trim()]).toEqual([2, "--seeds: got 'many', allowed is a whole number above zero"])
+})

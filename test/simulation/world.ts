@@ -1,0 +1,79 @@
+// Taken before the simulation puts its own in their place.
+const { setImmediate: realImmediate } = globalThis
+
+interface Event {
+  readonly at: number
+  readonly number: number
+  task: (() => void) | undefined
+}
+
+/**
+ * The time of one simulated world, and what happens in it: one event after the other, and all that the code under test
+ * does at once is over before the next. So a seed decides everything.
+ */
+export class World {
+  now = 0
+  events = 0
+  readonly #queue: Event[] = []
+  #numbers = 0
+
+  /** The answer cancels it. */
+  after(ms: number, task: () => void): () => void {
+    const event: Event = { at: this.now + Math.max(0, ms), number: this.#numbers++, task }
+    this.#push(event)
+    return () => {
+      event.task = undefined
+    }
+  }
+
+  async run(until: number): Promise<void> {
+    for (;;) {
+      const event = this.#queue[0]
+      if (!event || event.at > until) break
+      this.#pop()
+      if (!event.task) continue
+      this.now = event.at
+      this.events++
+      event.task()
+      await atRest()
+    }
+    this.now = until
+  }
+
+  #push(event: Event): void {
+    const queue = this.#queue
+    let at = queue.push(event) - 1
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      if (!isBefore(event, queue[above] as Event)) break
+      queue[at] = queue[above] as Event
+      at = above
+    }
+    queue[at] = event
+  }
+
+  #pop(): void {
+    const queue = this.#queue
+    const last = queue.pop() as Event
+    if (queue.length === 0) return
+    let at = 0
+    for (;;) {
+      let below = 2 * at + 1
+      if (below >= queue.length) break
+      if (below + 1 < queue.length && isBefore(queue[below + 1] as Event, queue[below] as Event)) below++
+      if (!isBefore(queue[below] as Event, last)) break
+      queue[at] = queue[below] as Event
+      at = below
+    }
+    queue[at] = last
+  }
+}
+
+function isBefore(one: Event, other: Event): boolean {
+  return one.at < other.at || (one.at === other.at && one.number < other.number)
+}
+
+/** Every promise that can be settled is, and what waits for it has run. */
+export function atRest(): Promise<void> {
+  return new Promise(resolve => void realImmediate(resolve))
+}
