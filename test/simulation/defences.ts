@@ -123,8 +123,8 @@ export const defences: readonly Defence[] = [
   {
     name: 'a destroy that is sent twice finds its own tombstone',
     file: scripts,
-    defended: 'if (tombstone?.endsWith(id))',
-    defenceless: 'if (false)',
+    defended: 'const again = before?.endsWith(id) === true;',
+    defenceless: 'const again = false;',
   },
   {
     name: 'a creation runs over no tombstone that may be younger than it',

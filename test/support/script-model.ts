@@ -90,13 +90,15 @@ export function executeScript(
       server.indexes.enter(keys.slice(Number(names)), Number(px), arg.slice(8))
       const shorter = server.pttl(at) > Number(px)
       if (shorter && channel) server.publish(channel, message)
+      const target = keys[Number(written) - 1] as string
       const value = server.get(at) as string
-      for (const [session = '', key = ''] of pairs) {
-        server.delete(session)
+      // It stays where it is, unless it has to be moved.
+      for (const [session = ''] of at === target ? [] : pairs) server.delete(session)
+      server.set(target, value, Number(px))
+      for (const [, key = ''] of pairs) {
         const tombstone = server.get(key)
         if (tombstone && server.pttl(key) < Number(px)) server.set(key, tombstone, Number(px))
       }
-      server.set(keys[Number(written) - 1] as string, value, Number(px))
       return shorter ? 2 : 1
     }
     case 'destroy': {
@@ -105,17 +107,15 @@ export function executeScript(
       const pairs = pairsOf(keys)
       let written = `1:${now}:${id}`
       let found = ''
-      const before = pairs.map(([, key = '']) => server.get(key))
-      for (const [index, [session = '', key = '']] of pairs.entries()) {
-        const tombstone = before[index]
-        if (tombstone?.endsWith(id)) {
-          written = tombstone
-          found += back === '1' && !server.delete(session) ? '0' : '1'
-          continue
-        }
-        found += server.delete(session) ? '1' : '0'
-        server.set(key, written, Number(tombstoneTtl))
+      const missing: string[] = []
+      for (const [session = '', key = ''] of pairs) {
+        const before = server.get(key)
+        const again = before?.endsWith(id) === true
+        if (again) written = before
+        else missing.push(key)
+        found += (again && back !== '1') || server.delete(session) ? '1' : '0'
       }
+      for (const key of missing) server.set(key, written, Number(tombstoneTtl))
       return [written, '', found]
     }
     default:
