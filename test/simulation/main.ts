@@ -53,7 +53,7 @@ function wholeNumber(name: 'from' | 'seeds' | 'seed'): number {
 }
 
 async function tellOne(seed: number): Promise<void> {
-  const { broken, faults } = await runSeed(seed, { trace: line => console.log(line) })
+  const { broken, faults } = await runSeed(seed, line => console.log(line))
   console.log(faults.length === 0 ? '\nNothing went wrong.' : `\nWhat went wrong:\n${faults.join('\n')}`)
   console.log(broken.length === 0 ? '\nEvery promise was kept.' : `\nBroken promises:\n${broken.join('\n')}`)
   process.exitCode = broken.length === 0 ? 0 : 1

@@ -1,11 +1,10 @@
-import { RefusedError } from '../../src/base/errors.js'
-import { type Sighting, sightingOfNew, unseen } from '../../src/sessions/sighting.js'
+import { Callers } from './callers.js'
 import { type Fault, faults } from './faults.js'
-import type { History, Kind, Operation } from './history.js'
+import type { History, Kind } from './history.js'
 import { Network } from './link.js'
-import { MAX_STALENESS, type SessionData, SimulatedNode, USERS } from './node.js'
+import { MAX_STALENESS, SimulatedNode } from './node.js'
 import { Process } from './process.js'
-import { broken, SHORTEST_LIFE, userOf } from './promises.js'
+import { broken } from './promises.js'
 import { Random } from './random.js'
 import type { Executed } from './server.js'
 import { Topology } from './topology.js'
@@ -13,7 +12,7 @@ import { atRest, World } from './world.js'
 
 /** How long callers come, and how long all that was begun may take after that. */
 const BUSY = 2_500
-const LONGEST_REQUEST = 1_500
+const LONGEST_WAIT = 1_500
 const QUIET = 5_000
 
 /** How often callers do what, in comparison. */
@@ -32,20 +31,14 @@ const KINDS = (Object.keys(WEIGHTS) as Kind[]).flatMap(kind => Array<Kind>(WEIGH
 export interface Run {
   readonly seed: number
   readonly broken: readonly string[]
-  readonly operations: number
   readonly events: number
   /** The faults that there were, in words. */
   readonly faults: readonly string[]
-  /** How many reads were answered where. */
-  readonly origins: Record<string, number>
   readonly history: History
 }
 
 /** One run of a few nodes on a Redis in trouble. The seed decides everything. */
-export async function runSeed(
-  seed: number,
-  { trace }: { trace?: (line: string) => void } = {},
-): Promise<Run> {
+export async function runSeed(seed: number, trace: (line: string) => void = () => {}): Promise<Run> {
   const random = new Random(seed)
   const world = new World()
   const restore = takeOver(world, random)
@@ -71,12 +64,7 @@ function takeOver(world: World, random: Random): () => void {
   }
 }
 
-async function run(
-  seed: number,
-  random: Random,
-  world: World,
-  trace: ((line: string) => void) | undefined,
-): Promise<Run> {
+async function run(seed: number, random: Random, world: World, trace: (line: string) => void): Promise<Run> {
   const topology = new Topology(world, random)
   const network = new Network(random.pick([2, 20, 60]))
   const sameId = random.chance(0.1)
@@ -93,109 +81,16 @@ async function run(
     })
   })
   const sids = random.pick([['s1'], ['s1'], ['s1', 's2', 's3']])
-  const operations: Operation[] = []
-  const origins: Record<string, number> = {}
-  let versions = 0
-  let underWay = 0
-
-  const perform = async (node: SimulatedNode, kind: Kind, sid: string): Promise<void> => {
-    const { sessions, keyspace, names, lookup, bulk } = node.parts
-    const operation: Operation = { node: node.name, kind, sid, began: world.now, ended: undefined }
-    operations.push(operation)
-    const end = () => {
-      operation.ended = world.now
-      trace?.(`${world.now.toFixed(1)} ${JSON.stringify(operation)}`)
-    }
-    /** A number that tells whose session it is. */
-    const newVersion = (user: number) => ++versions * USERS.length + user
-    const life = () => ({ ttl: random.pick([SHORTEST_LIFE, 5_000, 60_000]) })
-    const save = async (version: number, sighting: Sighting) => {
-      operation.version = version
-      await sessions.save(sid, { version, user: userOf(version) }, life(), sighting)
-    }
-    const read = async (reading: Operation) => {
-      try {
-        const { data, sighting } = sessions.peek(sid) ?? (await sessions.load(sid))
-        const session = data as SessionData | undefined
-        reading.found = session ? { version: session.version, origin: sighting.origin } : 'nothing'
-        const origin = session ? sighting.origin : 'nothing'
-        origins[origin] = (origins[origin] ?? 0) + 1
-        return { data: session, sighting }
-      } finally {
-        reading.ended = world.now
-      }
-    }
-    try {
-      switch (kind) {
-        case 'read':
-          await read(operation)
-          break
-        case 'request': {
-          const reading: Operation = { ...operation, kind: 'read' }
-          operations[operations.indexOf(operation)] = reading
-          const { data, sighting } = await read(reading)
-          if (!data) {
-            // A framework that finds none may make one under the same id.
-            if (random.chance(0.5)) return
-            Object.assign(operation, { kind: 'login', began: world.now, basisAt: reading.began })
-            operations.push(operation)
-            await save(newVersion(random.below(USERS.length)), sighting)
-            break
-          }
-          // What the app does takes its time.
-          const takes = Math.min(random.next() ** 4 * 2_400, busyFor + LONGEST_REQUEST - world.now)
-          await new Promise<void>(resolve => void world.after(takes, () => node.process.arrive(resolve)))
-          Object.assign(operation, { began: world.now, basis: data.version, basisAt: reading.began })
-          operations.push(operation)
-          await save(newVersion(USERS.indexOf(data.user)), sighting)
-          break
-        }
-        case 'login':
-          await save(newVersion(random.below(USERS.length)), sightingOfNew(sid, keyspace.space))
-          break
-        case 'blind save':
-          await save(newVersion(random.below(USERS.length)), unseen(sid, keyspace.space))
-          break
-        case 'touch':
-          await sessions.touch(sid, life().ttl, undefined)
-          break
-        case 'logout':
-          await sessions.destroy(names.refOf(sid), { event: 'destroyed', reason: 'destroy' })
-          break
-        case 'revoke': {
-          operation.user = random.pick(USERS)
-          const at = lookup.at('user', operation.user)
-          await bulk.run({}, { event: 'revoked', reason: 'index' }, async function* () {
-            for await (const batch of lookup.walk(at)) {
-              yield { scanned: batch.length, refs: batch.map(({ ref }) => ref) }
-            }
-          })
-          break
-        }
-        case 'clear':
-          await bulk.all()
-      }
-      operation.outcome = 'done'
-    } catch (error) {
-      tell(operation, error)
-    }
-    end()
-  }
-
   const busyFor = 200 + BUSY * random.next()
   // Most happens at a few moments, so that it happens at once.
   const moments = Array.from({ length: 1 + random.below(4) }, () => random.between(150, busyFor))
   const spread = random.pick([5, 40, 200])
   const someTime = () =>
     random.chance(0.8) ? random.pick(moments) + spread * random.next() : random.between(100, busyFor)
-  const ask = (at: number, kind: Kind, sid: string) => {
-    const node = random.pick(nodes)
-    underWay++
-    world.after(at, () => node.process.arrive(() => void perform(node, kind, sid).finally(() => underWay--)))
-  }
-  for (const sid of sids) ask(100 * random.next(), 'login', sid)
+  const callers = new Callers({ world, random, until: busyFor + LONGEST_WAIT, trace })
+  for (const sid of sids) callers.ask(100 * random.next(), random.pick(nodes), 'login', sid)
   for (let number = 10 + random.below(40); number > 0; number--) {
-    ask(someTime(), random.pick(KINDS), random.pick(sids))
+    callers.ask(someTime(), random.pick(nodes), random.pick(KINDS), random.pick(sids))
   }
   const happened: string[] = []
   for (let number = random.below(4); number > 0; number--) {
@@ -203,31 +98,25 @@ async function run(
     world.after(Math.max(0, someTime() - spread / 2), () => {
       const what = fault({ world, random, topology, network, nodes })
       happened.push(`${world.now.toFixed(1)} ${what}`)
-      trace?.(`${world.now.toFixed(1)} FAULT ${what}`)
+      trace(`${world.now.toFixed(1)} FAULT ${what}`)
     })
   }
   await atRest()
   await world.run(busyFor)
-  await calm(world, busyFor + QUIET, () => underWay === 0 && nodes.every(isTrusted))
+  await calm(world, busyFor + QUIET, () => callers.underWay === 0 && nodes.every(isTrusted))
 
   const executed: Executed[] = [...topology.primary.executed, ...topology.replica.executed]
     .filter((each, index, all) => all.indexOf(each) === index)
     .sort((one, other) => one.at - other.at)
   const history: History = {
-    operations,
+    operations: callers.operations,
     executed,
     deposed: topology.deposed,
     tombstoneTtl,
     setClocks: nodes.filter(({ process }) => process.wallWasSet).map(({ name }) => name),
     pauses: new Map(nodes.map(({ name, process }) => [name, process.pauses])),
   }
-  for (const { at, name, keys, args, reply, lost } of trace ? executed : []) {
-    const what =
-      name === 'save' ? `${args[0]} for ${args[1]} seen ${args[4]}` : name === 'touch' ? args[0] : ''
-    trace?.(
-      `EXECUTED ${at.toFixed(1)} ${name} ${keys[0]} ${what} -> ${JSON.stringify(reply)} ${lost ? `(lost: ${lost})` : ''}`,
-    )
-  }
+  for (const each of executed) trace(inWords(each))
   const brokenPromises = [...broken(history), ...(await incoherent(nodes, topology))]
   for (const node of nodes) {
     node.parts.listening?.stop()
@@ -236,10 +125,8 @@ async function run(
   return {
     seed,
     broken: brokenPromises,
-    operations: operations.length,
     events: world.events,
     faults: happened,
-    origins,
     history,
   }
 }
@@ -281,7 +168,8 @@ async function incoherent(nodes: readonly SimulatedNode[], { primary }: Topology
   })
 }
 
-function tell(operation: Operation, error: unknown): void {
-  operation.outcome = error instanceof RefusedError ? 'refused' : 'failed'
-  operation.reason = error instanceof RefusedError ? error.reason : (error as Error).message
+function inWords({ at, name, keys, args, reply, lost }: Executed): string {
+  const what =
+    { save: `${args[0]} for ${args[1]} ms, has seen '${args[4]}'`, touch: `for ${args[0]} ms` }[name] ?? ''
+  return `EXECUTED ${at.toFixed(1)} ${name} ${keys[0]} ${what} -> ${JSON.stringify(reply)}${lost ? `, lost: ${lost}` : ''}`
 }

@@ -31,10 +31,13 @@ export function emptyTally(): Tally {
   }
 }
 
-export function count(tally: Tally, { seed, events, broken, faults, origins, history }: Run): void {
+export function count(tally: Tally, { seed, events, broken, faults, history }: Run): void {
   tally.seeds++
   tally.events += events
-  for (const { kind } of history.operations) tally.operations[kind] = (tally.operations[kind] ?? 0) + 1
+  for (const { kind, found } of history.operations) {
+    add(tally.operations, { [kind]: 1 })
+    if (found) add(tally.origins, { [found === 'nothing' ? found : found.origin]: 1 })
+  }
   // Without the time at which it was, and how long it took.
   for (const fault of faults) {
     const kind = fault
@@ -43,7 +46,6 @@ export function count(tally: Tally, { seed, events, broken, faults, origins, his
       .replace(/\b[abc]\b(?= is|$| \(| for| by| takes)/g, 'a node')
     tally.faults[kind] = (tally.faults[kind] ?? 0) + 1
   }
-  add(tally.origins, origins)
   if (broken.length === 0) return
   tally.brokenSeeds++
   if (tally.broken.length < SHOWN) tally.broken.push({ seed, promises: broken })

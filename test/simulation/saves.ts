@@ -1,0 +1,151 @@
+import type { History, Operation } from './history.js'
+import { MAX_STALENESS } from './node.js'
+import { RATES, ROUNDING, round, SHORTEST_LIFE, type Write } from './writes.js'
+
+/** 2. No save brings back what was destroyed since its request had read it. */
+export function resurrected(
+  { tombstoneTtl }: History,
+  operations: readonly Operation[],
+  writes: readonly Write[],
+): string[] {
+  const faults: string[] = []
+  for (const { kind, version, basis, node } of operations) {
+    if (version === undefined || (kind !== 'request' && kind !== 'blind save')) continue
+    const saved = writes.findIndex(write => write.version === version && !write.lost)
+    if (saved === -1) continue
+    const savedAt = writes[saved] as Write
+    const from =
+      basis === undefined ? 0 : writes.findLastIndex((write, at) => at < saved && write.version === basis)
+    if (from === -1) continue
+    const destroy = writes
+      .slice(from, saved)
+      .find(
+        write =>
+          write.kind === 'destroy' &&
+          !write.lost &&
+          (basis !== undefined || write.at > savedAt.at - tombstoneTtl + ROUNDING),
+      )
+    // After the tombstone has ended nobody can tell another session under the same id from the one that was read.
+    const another =
+      destroy !== undefined &&
+      savedAt.at - destroy.at >= tombstoneTtl - ROUNDING &&
+      writes.slice(writes.indexOf(destroy), saved).some(write => write.kind === 'save')
+    if (destroy && !another) {
+      faults.push(
+        `resurrected: ${node} saved version ${version} (${kind}, read ${basis ?? 'nothing'}) at ${round(savedAt.at)} although it was destroyed at ${round(destroy.at)}`,
+      )
+    }
+  }
+  return faults
+}
+
+/** 2. What is sent again does nothing again: neither bring back what was destroyed since, nor destroy what was made since. */
+export function executedAgain({ tombstoneTtl, executed }: History, writes: readonly Write[]): string[] {
+  if (executed.some(({ lost }) => lost)) return []
+  const faults: string[] = []
+  for (const [last, { kind, version, id, at }] of writes.entries()) {
+    const first = writes.findIndex(
+      write => write.kind === kind && write.version === version && write.id === id,
+    )
+    const other = kind === 'save' ? 'destroy' : 'save'
+    const between = writes.slice(first + 1, last).find(write => write.kind === other)
+    // A destroy is known again by its tombstone: not when that has ended, or another stands in its place.
+    const unknown =
+      kind === 'destroy' &&
+      (at - (writes[first]?.at ?? 0) >= tombstoneTtl ||
+        writes.slice(first + 1, last).some(write => write.kind === 'destroy' && write.id !== id))
+    if (first < last && between && !unknown) {
+      faults.push(
+        `executed again: ${kind === 'save' ? `version ${version}` : 'a destroy'} at ${round(at)}, with a ${other} at ${round(between.at)} since it was first`,
+      )
+    }
+  }
+  return faults
+}
+
+/** 4. What was acknowledged is there for whoever asks Redis next. */
+export function lostSaves(
+  { deposed }: History,
+  operations: readonly Operation[],
+  writes: readonly Write[],
+): string[] {
+  // What a failover loses it may lose.
+  if (deposed.length > 0) return []
+  const faults: string[] = []
+  const saves = operations.filter(({ version, outcome }) => version !== undefined && outcome === 'done')
+  for (const read of operations) {
+    const { found, began, ended, node } = read
+    if (!found || ended === undefined || (found !== 'nothing' && found.origin !== 'redis')) continue
+    // It may have got the answer that another had asked for.
+    if (
+      operations.some(
+        each =>
+          asks(each) &&
+          each !== read &&
+          each.node === node &&
+          each.began <= began &&
+          (each.ended ?? began) >= began,
+      )
+    )
+      continue
+    const save = saves.findLast(
+      each =>
+        (each.ended as number) < began && writes.some(write => write.version === each.version && !write.lost),
+    )
+    if (!save) continue
+    const at = writes.findIndex(write => write.version === save.version)
+    const since = writes.slice(at + 1).filter(write => write.at <= ended)
+    if (found === 'nothing') {
+      if (since.some(({ kind }) => kind === 'destroy')) continue
+      // It may have come to its end.
+      if (ended - (writes[at] as Write).at > SHORTEST_LIFE) continue
+      faults.push(
+        `lost: ${node} found nothing at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+      )
+      continue
+    }
+    const position = writes.findLastIndex(write => write.version === found.version)
+    if (position < at) {
+      faults.push(
+        `lost: ${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+      )
+    }
+  }
+  return faults
+}
+
+function asks({ kind }: Operation): boolean {
+  return kind === 'read' || kind === 'request'
+}
+
+/** 2. No save is refused without a reason. */
+export function wronglyRefused(
+  { tombstoneTtl, setClocks }: History,
+  operations: readonly Operation[],
+  writes: readonly Write[],
+): string[] {
+  return operations.flatMap(({ outcome, reason, kind, began, ended = 0, basis, basisAt, node, sid }) => {
+    if (outcome !== 'refused') return []
+    // What it had read a failover has lost, and with it the tombstones that it knew.
+    if (writes.some(({ version, lost }) => lost === 'failover' && version === basis)) return []
+    const since = kind === 'blind save' ? 0 : (basisAt ?? began)
+    // Memory may have told of what was seen in Redis some time before.
+    if (reason === 'gone' && ended - since + tombstoneTtl / 2 > tombstoneTtl / RATES - ROUNDING) return []
+    const destroyed = writes.some(
+      ({ kind, at }) => kind === 'destroy' && at >= since - ROUNDING && at <= ended,
+    )
+    if (reason === 'destroyed' && destroyed) return []
+    // A creation whose connection broke cannot tell a destroy of just before from one that came after it, nor by a clock that was
+    // set meanwhile how long it has been trying.
+    const justBefore = writes.some(
+      ({ kind, at }) => kind === 'destroy' && at >= since - (ended - since) && at <= ended,
+    )
+    if (reason === 'destroyed' && kind === 'login' && (justBefore || setClocks.includes(node))) return []
+    // Memory may have shown it for a while after it was destroyed.
+    const lately = writes.some(
+      ({ kind, at }) => kind === 'destroy' && at >= since - MAX_STALENESS * RATES - ROUNDING && at <= ended,
+    )
+    if (reason === 'destroyed' && lately && kind === 'request') return []
+    return [`wrongly refused (${reason}): ${kind} of ${sid} on ${node} at ${round(began)}`]
+  })
+}
