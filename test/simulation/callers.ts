@@ -61,6 +61,13 @@ export class Callers {
     }
     const takes = Math.min(random.next() ** 4 * LONGEST_REQUEST, until - world.now)
     await new Promise<void>(resolve => void world.after(takes, () => node.process.arrive(resolve)))
+    if (random.chance(0.2)) {
+      // It has changed nothing, and only wants to live on.
+      await this.#note(node, 'touch', sid, async () =>
+        node.parts.sessions.touch(sid, this.#ttl(), sighting.entry),
+      )
+      return
+    }
     await this.#note(node, 'request', sid, operation => {
       Object.assign(operation, { basis: data.version, basisAt })
       return this.#save(node, operation, USERS.indexOf(data.user), sighting)

@@ -103,7 +103,11 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
   }
   await atRest()
   await world.run(busyFor)
-  await calm(world, busyFor + QUIET, () => callers.underWay === 0 && nodes.every(isTrusted))
+  await calm(
+    world,
+    busyFor + QUIET,
+    () => callers.underWay === 0 && !topology.changing && nodes.every(isTrusted),
+  )
 
   const executed: Executed[] = [...topology.primary.executed, ...topology.replica.executed]
     .filter((each, index, all) => all.indexOf(each) === index)

@@ -14,7 +14,7 @@ beforeAll(async () => {
 }, 120_000)
 
 function simulate(...args: string[]) {
-  return runCommand(process.execPath, [MAIN, ...args], { cwd: ROOT, timeout: 110_000 })
+  return runCommand(process.execPath, [MAIN, ...args], { cwd: ROOT, timeout: 290_000 })
 }
 
 it('no promise is broken, whatever goes wrong', { timeout: 120_000 }, async () => {
@@ -33,8 +33,8 @@ it('a seed decides everything', { timeout: 60_000 }, async () => {
 describe('a defence that is taken away is missed', () => {
   const noticed = defences.filter(({ unnoticed }) => !unnoticed)
 
-  it('all of them but those that say why not', { timeout: 120_000 }, async () => {
-    const { code, stdout, output } = await simulate('--without', 'all', '--seeds', '4000')
+  it('all of them but those that say why not', { timeout: 300_000 }, async () => {
+    const { code, stdout, output } = await simulate('--without', 'all', '--seeds', '6000')
     expect(output).not.toContain('not noticed')
     expect(stdout.trim().split('\n')).toHaveLength(noticed.length)
     expect(code).toBe(0)

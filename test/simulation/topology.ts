@@ -2,6 +2,9 @@ import type { Random } from './random.js'
 import { SimulatedServer } from './server.js'
 import type { World } from './world.js'
 
+/** How long a Sentinel takes to disconnect the clients of a deposed primary. */
+const SENTINEL_TAKES = 300
+
 /** A primary, its replica, and who is told that which of the two is the primary. */
 export class Topology {
   primary: SimulatedServer
@@ -10,10 +13,11 @@ export class Topology {
   readonly deposed: { from: number; to: number }[] = []
   /** Whether data was lost that had been acknowledged. */
   dataLost = false
+  /** While a failover is not over yet. */
+  changing = false
   readonly #world: World
   readonly #random: Random
   #misleading: SimulatedServer | undefined
-  #changing = false
 
   constructor(world: World, random: Random) {
     this.#world = world
@@ -31,8 +35,8 @@ export class Topology {
   /** The replica takes over. The primary before it dies, or goes on for `window` ms: who is connected writes to it still. */
   failOver(window: number): void {
     const [before, after] = [this.primary, this.replica]
-    if (this.#changing || !before.up || !after.up) return
-    this.#changing = true
+    if (this.changing || !before.up || !after.up) return
+    this.changing = true
     this.primary = after
     this.replica = before
     after.promote(before)
@@ -49,16 +53,20 @@ export class Topology {
         this.#world.after(this.#random.between(50, 500), () => {
           before.restart(true)
           before.resynchronise(after)
-          this.#changing = false
+          this.changing = false
         })
         return
       }
       before.resynchronise(after)
-      this.#changing = false
+      this.#world.after(SENTINEL_TAKES, () => {
+        this.changing = false
+      })
       // A Sentinel disconnects the clients of a primary that has become a replica: not always, and not all at once.
-      this.#world.after(this.#random.between(0, 300), () => before.cutAll(link => !before.isSubscriber(link)))
+      this.#world.after(this.#random.between(0, SENTINEL_TAKES), () =>
+        before.cutAll(link => !before.isSubscriber(link)),
+      )
       if (this.#random.chance(0.5)) {
-        this.#world.after(this.#random.between(0, 300), () =>
+        this.#world.after(this.#random.between(0, SENTINEL_TAKES), () =>
           before.cutAll(link => before.isSubscriber(link)),
         )
       }
