@@ -73,7 +73,7 @@ export const defences: readonly Defence[] = [
     defended: 'if (message.round === this.#round) {',
     defenceless: 'if (true) {',
     unnoticed:
-      'its client sends everything in order, so that nothing is read between a write and its repetition',
+      'what has waited in its client is sent in order: nothing is read between a write that was given up and its execution',
   },
   {
     name: 'a subscriber of another server is noticed by run_id',
@@ -187,7 +187,7 @@ export const defences: readonly Defence[] = [
     file: 'src/sessions/reads-under-way.js',
     defended: 'current?.ticket.live &&',
     defenceless: 'current &&',
-    unnoticed: 'it is seldom that long on its way',
+    unnoticed: 'on one connection the answer of a read is there before that of a later write',
   },
   {
     name: 'every command has a deadline',
@@ -200,6 +200,7 @@ export const defences: readonly Defence[] = [
     file: bus,
     defended: 'doubt() {\n        this.#round++;',
     defenceless: 'doubt() {',
-    unnoticed: 'the same',
+    unnoticed:
+      'what has waited in its client is sent in order: nothing is read between a write that was given up and its execution',
   },
 ]
