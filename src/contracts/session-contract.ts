@@ -67,7 +67,7 @@ export class SessionContract {
     const { sessions, ttl, clock } = this.#options
     const sighting = this.#sightingOf(id, session, caller)
     // The app was told that it is not saved, and has answered to that.
-    if (sighting.toldOf !== undefined && caller.kind === 'koa' && caller.atEnd) return
+    if (sighting.toldOf !== undefined && (await isAtEnd(session, caller))) return
     const life =
       caller.kind === 'koa'
         ? lifeByMaxAge(session, caller.maxAge, ttl)
@@ -182,6 +182,14 @@ export class SessionContract {
     if (caller.kind === 'koa' && caller.ctx) return koa.sightingOfKoa(caller.ctx, id, space)
     return express.sightingOfExpress(session, id, space) ?? unseen(id, space)
   }
+}
+
+/** Whether a framework saves by itself, at the end of the response. */
+async function isAtEnd(session: object, caller: Caller): Promise<boolean> {
+  if (caller.kind === 'koa') return caller.atEnd === true
+  // express-session begins the response as soon as it has called.
+  await undefined
+  return caller.kind === 'express' && express.responseHasBegun(session)
 }
 
 /** Why a framework would fail on a record in the middle of a request, if it would. */

@@ -460,6 +460,17 @@ describe('over HTTP', () => {
         res.status(423).send(`no room: ${error.reason}`)
       })
     })
+    app.get('/late', (req, res, next) => {
+      // What is saved at the end of a response is a new session, or one that has changed.
+      req.session.regenerate(() => {
+        Object.assign(req.session, { userId: 7 })
+        req.session.save(async error => {
+          // There is room by the time at which the answer is given.
+          for (const { id } of await store.by('userId', 7).list()) await store.destroy(String(id))
+          error ? next(error) : res.send('logged in')
+        })
+      })
+    })
     app.get('/implicit', (req, res) => {
       Object.assign(req.session, { userId: 7 })
       res.send('logged in')
@@ -509,6 +520,16 @@ describe('over HTTP', () => {
     const refused = heard.filter(event => event.startsWith('refused'))
     expect(new Set(refused)).toEqual(new Set([expect.stringMatching(/^refused \S{32} limit$/)]))
     expect(await alive()).toHaveLength(1)
+  })
+
+  it('Express: what was refused stays refused, whoever makes room before the answer (guards: what was told stands)', async () => {
+    const { ask, heard } = await serve('reject', expressApp)
+    await ask('/login')
+    const second = await ask('/late')
+    expect(second.status).toBe(409)
+    expect((await ask('/me', second.cookie)).status).toBe(401)
+    expect(heard.filter(event => event.startsWith('created'))).toHaveLength(1)
+    expect(await alive()).toEqual([])
   })
 
   it('Express: a save at the end of the response is told by the events (guards: it is not kept quiet about)', async () => {
