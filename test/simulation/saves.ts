@@ -49,10 +49,11 @@ export function executedAgain({ tombstoneTtl, executed }: History, writes: reado
     )
     const other = kind === 'save' ? 'destroy' : 'save'
     const between = writes.slice(first + 1, last).find(write => write.kind === other)
-    // A destroy is known again by its tombstone: not when that has ended, or another stands in its place.
+    // Both are known again by a tombstone: not when that has ended, nor a destroy when another stands in its place.
+    const since = kind === 'save' ? between?.at : writes[first]?.at
     const unknown =
-      kind === 'destroy' &&
-      (at - (writes[first]?.at ?? 0) >= tombstoneTtl ||
+      at - (since ?? at) >= tombstoneTtl - ROUNDING ||
+      (kind === 'destroy' &&
         writes.slice(first + 1, last).some(write => write.kind === 'destroy' && write.id !== id))
     if (first < last && between && !unknown) {
       faults.push(

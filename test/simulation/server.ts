@@ -217,7 +217,7 @@ export class SimulatedServer implements ScriptedServer {
     this.readOnly = false
     this.replicationId += '+'
     const arrived = new Set(this.executed)
-    for (const executed of before.executed) if (!arrived.has(executed)) executed.lost ??= 'failover'
+    for (const executed of before.executed) if (!arrived.has(executed)) executed.lost = 'failover'
   }
 
   /** Becomes a replica of that one, with its data and without a word to those who listen here. */

@@ -46,7 +46,7 @@ export class Topology {
       this.#misleading = undefined
       // What it has executed since is lost, too.
       for (const executed of before.executed) {
-        if (!after.executed.includes(executed)) executed.lost ??= 'failover'
+        if (!after.executed.includes(executed)) executed.lost = 'failover'
       }
       if (window === 0 || this.#random.chance(0.3)) {
         before.stop()
