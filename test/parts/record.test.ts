@@ -29,6 +29,9 @@ describe('a record', () => {
     const lasting = (originalMaxAge: unknown) => ({ cookie: { originalMaxAge } })
     expect(sameMaxAge(lasting(60_000), lasting(59_999), 6_000)).toBe(true)
     expect(sameMaxAge(lasting(60_000), lasting(30_000), 6_000)).toBe(false)
+    // A clock may tick in between, however exact it is to be.
+    expect(sameMaxAge(lasting(60_000), lasting(59_999), 0)).toBe(true)
+    expect(sameMaxAge(lasting(60_000), lasting(59_990), 0)).toBe(false)
     expect(sameMaxAge(lasting(60_000), lasting(null), 6_000)).toBe(false)
     expect(sameMaxAge(lasting(null), lasting(undefined), 6_000)).toBe(true)
     expect(sameMaxAge({}, {}, 6_000)).toBe(true)

@@ -17,7 +17,7 @@ export function summaryOf(tally: Tally, from: number): string {
 
 The code of this package, from \`assembly.ts\` down, on a simulated Redis with a replica, a simulated network and simulated clocks.
 One number, the seed, decides all that happens: what two or three nodes are asked, when each message arrives, and what
-goes wrong. What callers saw and servers executed is then held against the [promises](../README.md#promises), and in the end
+goes wrong. What callers saw and servers executed is then held against the [promises](../README.md#what-is-promised), and in the end
 every node must answer from memory again and hold nothing that Redis does not.
 
 \`\`\`sh
