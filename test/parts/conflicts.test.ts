@@ -73,7 +73,7 @@ describe.each<[name: string, policy: 'reject' | Merge]>([
 
 describe('a change that counts is one', () => {
   it.each<[what: string, base: object, mine: object]>([
-    ['of the maximum age of a cookie', { cookie: cookie(5) }, { cookie: cookie(5, 60_001) }],
+    ['of the maximum age of a cookie', { cookie: cookie(5) }, { cookie: cookie(5, 60_010) }],
     ['to a cookie that ends with the browser', { cookie: cookie(5) }, { cookie: cookie(5, null) }],
     ['of another attribute of a cookie', { cookie: { path: '/' } }, { cookie: { path: '/app' } }],
     ['of _maxAge', { _expire: 1, _maxAge: 5 }, { _expire: 1, _maxAge: 6 }],
