@@ -13,7 +13,8 @@ import { script } from './script.js'
  *         index: how many others it may hold ('' for any number), '1' if a session that is there has had its place in it, how
  *         many of those that are in it are known not to count, and member and score of each
  *
- * Every entry gets another score than it had, so that who has seen the one before can tell.
+ * Every entry gets another score than it had, so that who has seen the one before can tell: also when that was removed, and the
+ * session ends at the same time as it did. So the microsecond of the entering stands behind the point.
  */
 export const ENTER = `
 local function enter(now, px, first, at, there)
@@ -33,7 +34,7 @@ local function enter(now, px, first, at, there)
   end
   for i = first, #KEYS do
     local left = redis.call('PTTL', KEYS[i])
-    local score = px and now + px or math.huge
+    local score = px and now + px + redis.call('TIME')[2] % 1000 / 1000 or math.huge
     local before = redis.call('ZSCORE', KEYS[i], member)
     if before and before ~= 'inf' and tonumber(before) >= score then score = tonumber(before) + 1 end
     if pending then score = -now end

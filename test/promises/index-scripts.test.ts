@@ -230,6 +230,17 @@ describe('a session and its entry', () => {
     expect(Math.abs(Number(await redis.eval(margin, 2, INDEX, SESSION)))).toBeLessThan(3)
   })
 
+  it('enter a session with another score than it had, though the entry was removed and it ends as before (guards: the microsecond)', async () => {
+    const scores = new Set<string>()
+    const end = Date.now() + 600_000
+    for (let nth = 0; nth < 20; nth++) {
+      await save('one', { px: end - Date.now() })
+      scores.add(String(await redis.zscore(INDEX, 's')))
+      await redis.del(SESSION, INDEX)
+    }
+    expect(scores.size).toBe(20)
+  })
+
   it('are touched in one step, if the session is the one that is known (guards: the SHA-1 in the touch)', async () => {
     const touch = (digest: string) =>
       run(

@@ -4,6 +4,7 @@ import type { Clock } from '../../src/base/clock.js'
 export class SimulatedIndexes {
   readonly #sets = new Map<string, Map<string, number>>()
   readonly #clock: Clock
+  #entered = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -44,7 +45,10 @@ export class SimulatedIndexes {
       const set = this.#sets.get(key) ?? new Map<string, number>()
       this.#sets.set(key, set)
       const before = set.get(member) ?? Number.NEGATIVE_INFINITY
-      set.set(member, pending === '1' ? -now : Math.max(now + px, before + 1))
+      set.set(
+        member,
+        pending === '1' ? -now : Math.max(now + px + (++this.#entered % 1000) / 1000, before + 1),
+      )
       if (former) set.delete(former)
       for (const [each, score] of set) if (score >= 0 && score <= now - Number(grace)) set.delete(each)
     }
