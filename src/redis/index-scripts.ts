@@ -14,7 +14,8 @@ import { script } from './script.js'
  *         many of those that are in it are known not to count, and member and score of each
  *
  * Every entry gets another score than it had, so that who has seen the one before can tell: also when that was removed, and the
- * session ends at the same time as it did. So the microsecond of the entering stands behind the point.
+ * session ends at the same time as it did. So the microsecond of the entering stands behind the point. Scores are compared as
+ * numbers: commands and versions of Redis write one number in several ways.
  */
 export const ENTER = `
 local function enter(now, px, first, at, there)
@@ -26,7 +27,7 @@ local function enter(now, px, first, at, there)
       local others = redis.call('ZCARD', KEYS[i])
       if redis.call('ZSCORE', KEYS[i], member) then others = others - 1 end
       for pair = from + 3, from + 1 + 2 * discounted, 2 do
-        if redis.call('ZSCORE', KEYS[i], ARGV[pair]) == ARGV[pair + 1] then others = others - 1 end
+        if tonumber(redis.call('ZSCORE', KEYS[i], ARGV[pair])) == tonumber(ARGV[pair + 1]) then others = others - 1 end
       end
       if others >= limit then return { i - first, redis.call('ZRANGE', KEYS[i], 0, -1, 'WITHSCORES'), now } end
     end
@@ -130,7 +131,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local grace = tonumber(ARGV[1])
 for i = 2, #ARGV, 2 do
   local score = tonumber(ARGV[i + 1])
-  if redis.call('ZSCORE', KEYS[1], ARGV[i]) == ARGV[i + 1] then
+  if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i])) == score then
     local since = score < 0 and -score or score
     if grace == 0 or since + grace < now then
       redis.call('ZREM', KEYS[1], ARGV[i])

@@ -118,8 +118,8 @@ export class SessionWriter {
     for (let number = 1; number <= MOST_ATTEMPTS; number++) {
       const { reply, indexed } = await this.#try(attempt, write)
       if (reply.outcome === 'saved') return this.#saved(write, attempt, reply, indexed)
-      if (reply.outcome === 'changed' && write.onlyIfGone) return undefined
       if (reply.outcome === 'changed') {
+        if (write.onlyIfGone) return undefined
         stats.conflicts++
         if (++met === MOST_CONFLICTS) throw new RefusedError('conflict')
         attempt.meet(await reader.load(ref, until))

@@ -146,6 +146,16 @@ describe('prune', () => {
     expect(await members()).toEqual(['back'])
   })
 
+  it('knows a score again however it is written (guards: scores are numbers)', async () => {
+    await enter('gone')
+    const score = Number(await redis.zscore(INDEX, 'gone'))
+    await prune(0, 'gone', (score - 1).toExponential(), 'other', '1')
+    expect(await members()).toEqual(['gone'])
+    await redis.zadd(INDEX, 5.125, 'gone')
+    await prune(0, 'gone', '5.12500e0')
+    expect(await members()).toEqual([])
+  })
+
   it('tells scores apart in indexes of any size (guards: the score as it is written)', async () => {
     for (let number = 0; number < 300; number++)
       await redis.zadd(INDEX, number % 2 ? -number - 0.5 : number, `m${number}`)

@@ -6,6 +6,7 @@ import type {
   SubscriptionListener,
 } from '../../src/redis/redis-port.js'
 import type { Script } from '../../src/redis/script.js'
+import { walkCommands } from '../support/script-model.js'
 import { Link, type Network } from './link.js'
 import type { Process } from './process.js'
 import type { Random } from './random.js'
@@ -86,21 +87,10 @@ export class SimulatedClient implements RedisPort {
       name: 'the server',
       owns: () => true,
       subscribe: (channels, listener, givenUp) => this.#subscribe(channels, listener, givenUp),
-      scan: (_cursor, pattern) =>
-        this.#command(server => ({ cursor: '0', keys: server.keys(pattern) })) as never,
-      scanLives: (_cursor, pattern) =>
-        this.#command(server => {
-          const keys = server.keys(pattern)
-          return { cursor: '0', keys, lives: keys.map(key => server.pttl(key)) }
-        }) as never,
-      read: keys =>
-        this.#command(server =>
-          keys.map(key => {
-            const value = server.get(key)
-            return value === undefined ? 'nothing' : Buffer.from(value)
-          }),
-        ) as never,
-      runId: () => this.#command(server => server.runId) as Promise<string>,
+      scan: (_cursor, pattern) => this.#command(server => walkCommands.scan(server, pattern)),
+      scanLives: (_cursor, pattern) => this.#command(server => walkCommands.scanLives(server, pattern)),
+      read: keys => this.#command(server => walkCommands.read(server, keys)),
+      runId: () => this.#command(server => server.runId),
       evictionPolicy: async () => undefined,
       confirmer: () => Promise.reject(new Error('The simulation has no WAIT')),
     }
@@ -113,9 +103,9 @@ export class SimulatedClient implements RedisPort {
     for (const link of this.#subscribers) link.close()
   }
 
-  #command(execute: Command['execute']): Promise<unknown> {
+  #command<T>(execute: (server: SimulatedServer) => T): Promise<T> {
     return new Promise((resolve, reject) => {
-      const command = { execute, resolve, reject }
+      const command: Command = { execute, resolve: reply => resolve(reply as T), reject }
       if (this.#link) this.#send(this.#link, command)
       else this.#waiting.push(command)
     })

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Argument } from '../../src/redis/redis-port.js'
+import type { Argument, StoredValue } from '../../src/redis/redis-port.js'
 import type { SimulatedIndexes } from './simulated-indexes.js'
 
 /** What the scripts need of a server. */
@@ -12,6 +12,8 @@ export interface ScriptedServer {
   pttl(key: string): number
   set(key: string, value: string, px: number): void
   delete(key: string): boolean
+  /** Those that begin as the pattern does, which has its only star at its end. */
+  keys(pattern: string): string[]
   publish(channel: string, text: string): void
   /** run_id, master_replid, the epoch of the cluster and its size. */
   identity(): string[]
@@ -137,4 +139,20 @@ function named(server: ScriptedServer, index: string, [, , session, before, afte
 
 function tombstonesOf(server: ScriptedServer, pairs: string[][]): string {
   return pairs.flatMap(([, key = '']) => server.get(key) ?? []).join(' ')
+}
+
+/** What a walk over all keys asks for: all of it in one step. */
+export const walkCommands = {
+  scan: (server: ScriptedServer, pattern: string) => ({ cursor: '0', keys: server.keys(pattern) }),
+
+  scanLives(server: ScriptedServer, pattern: string) {
+    const keys = server.keys(pattern)
+    return { cursor: '0', keys, lives: keys.map(key => server.pttl(key)) }
+  },
+
+  read: (server: ScriptedServer, keys: readonly string[]): StoredValue[] =>
+    keys.map(key => {
+      const value = server.get(key)
+      return value === undefined ? 'nothing' : Buffer.from(value)
+    }),
 }

@@ -8,7 +8,7 @@ import type {
   SubscriptionListener,
 } from '../../src/redis/redis-port.js'
 import type { Script } from '../../src/redis/script.js'
-import { executeScript, type ScriptedServer } from './script-model.js'
+import { executeScript, type ScriptedServer, walkCommands } from './script-model.js'
 import { SimulatedIndexes } from './simulated-indexes.js'
 
 /** One step of something on its way: a request to the server, a reply or a message back. */
@@ -51,7 +51,6 @@ export class SimulatedRedis implements ScriptedServer {
     return undefined
   }
 
-  /** Those that begin as the pattern does, which has its only star at its end. */
   keys(pattern: string): string[] {
     return [...this.data.keys()].filter(
       key => key.startsWith(pattern.slice(0, -1)) && this.get(key) !== undefined,
@@ -178,16 +177,9 @@ export class SimulatedPort implements RedisPort {
       name: 'redis',
       owns: () => true,
       subscribe: async (channels, listener) => this.#redis.subscribe(this.#name, channels, listener),
-      scan: async (_cursor, pattern) => ({ cursor: '0', keys: this.#redis.keys(pattern) }),
-      scanLives: async (_cursor, pattern) => {
-        const keys = this.#redis.keys(pattern)
-        return { cursor: '0', keys, lives: keys.map(key => this.#redis.pttl(key)) }
-      },
-      read: async keys =>
-        keys.map(key => {
-          const value = this.#redis.get(key)
-          return value === undefined ? 'nothing' : Buffer.from(value)
-        }),
+      scan: async (_cursor, pattern) => walkCommands.scan(this.#redis, pattern),
+      scanLives: async (_cursor, pattern) => walkCommands.scanLives(this.#redis, pattern),
+      read: async keys => walkCommands.read(this.#redis, keys),
       runId: async () => this.#redis.runId,
       evictionPolicy: async () => undefined,
       confirmer: () => Promise.reject(new Error('The simulation has no replicas')),
