@@ -1,11 +1,10 @@
 import { RefusedError } from '../../src/base/errors.js'
 import { IndexedSessions } from '../../src/sessions/indexed-sessions.js'
 import { type Sighting, sightingOfNew, unseen } from '../../src/sessions/sighting.js'
-import type { Kind, Operation } from './history.js'
-import { type SessionData, type SimulatedNode, USERS } from './node.js'
+import type { Kind, Operation } from '../checker/history.js'
+import { BOUNDS, type SessionData, type SimulatedNode, USERS, userOf } from './node.js'
 import type { Random } from './random.js'
 import type { World } from './world.js'
-import { SHORTEST_LIFE, userOf } from './writes.js'
 
 const LONGEST_REQUEST = 2_400
 
@@ -119,7 +118,7 @@ export class Callers {
   }
 
   #ttl(): number {
-    return this.#options.random.pick([SHORTEST_LIFE, 5_000, 60_000])
+    return this.#options.random.pick([BOUNDS.shortestLife, 5_000, 60_000])
   }
 
   /** Writes down when it began and ended, and how. */

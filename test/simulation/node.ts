@@ -12,6 +12,15 @@ export const OPTIONS = {
 export const MAX_STALENESS = 400
 const PROBE_EVERY = 100
 
+/** Clocks run wrong by a thousandth at the most, and what is asked of two of them by two. */
+export const BOUNDS = {
+  maxStaleness: MAX_STALENESS,
+  deadline: OPTIONS.deadline,
+  shortestLife: 600,
+  rates: 1.002,
+  rounding: 2,
+} as const
+
 export const USERS = ['ada', 'bob'] as const
 
 export interface SessionData {
@@ -47,4 +56,8 @@ export class SimulatedNode {
   get process(): ClientParts['process'] {
     return this.#process
   }
+}
+
+export function userOf(version: number): SessionData['user'] {
+  return USERS[version % USERS.length] as SessionData['user']
 }

@@ -1,14 +1,15 @@
+import { brokenPromises } from '../checker/broken-promises.js'
+import type { History, Kind } from '../checker/history.js'
 import { Callers } from './callers.js'
 import { type Fault, faults } from './faults.js'
-import type { History, Kind } from './history.js'
 import { Network } from './link.js'
-import { MAX_STALENESS, SimulatedNode } from './node.js'
+import { BOUNDS, MAX_STALENESS, SimulatedNode, userOf } from './node.js'
 import { Process } from './process.js'
-import { broken } from './promises.js'
 import { Random } from './random.js'
 import type { Executed } from './server.js'
 import { Topology } from './topology.js'
 import { atRest, World } from './world.js'
+import { endsIn, writesIn } from './writes-in.js'
 
 /** How long callers come, and how long all that was begun may take after that. */
 const BUSY = 2_500
@@ -114,21 +115,25 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
     .sort((one, other) => one.at - other.at)
   const history: History = {
     operations: callers.operations,
-    executed,
+    writes: writesIn(executed),
+    ends: endsIn(executed),
+    lost: new Set(executed.flatMap(({ lost }) => lost ?? [])),
     deposed: topology.deposed,
-    tombstoneTtl,
+    bounds: { ...BOUNDS, tombstoneTtl },
+    userOf,
     setClocks: nodes.filter(({ process }) => process.wallWasSet).map(({ name }) => name),
     pauses: new Map(nodes.map(({ name, process }) => [name, process.pauses])),
   }
   for (const each of executed) trace(inWords(each))
-  const brokenPromises = [...broken(history), ...(await incoherent(nodes, topology))]
+  const breaches = brokenPromises(history).map(({ promise, what }) => `${promise}: ${what}`)
+  const broken = [...breaches, ...incoherent(nodes, topology)]
   for (const node of nodes) {
     node.parts.listening?.stop()
     node.client.close()
   }
   return {
     seed,
-    broken: brokenPromises,
+    broken,
     events: world.events,
     faults: happened,
     history,
@@ -149,7 +154,7 @@ async function calm(world: World, latest: number, isWell: () => boolean): Promis
 }
 
 /** When all is quiet again every cache answers, and holds nothing that Redis does not. */
-async function incoherent(nodes: readonly SimulatedNode[], { primary }: Topology): Promise<string[]> {
+function incoherent(nodes: readonly SimulatedNode[], { primary }: Topology): string[] {
   return nodes.flatMap(node => {
     const { name, parts } = node
     const { listening, sessions } = parts

@@ -1,12 +1,11 @@
 import type { History, Operation } from './history.js'
-import { MAX_STALENESS } from './node.js'
-import { RATES, ROUNDING, round, SHORTEST_LIFE, type Write } from './writes.js'
+import type { SessionHistory } from './session-history.js'
+import { round, type Write } from './write.js'
 
 /** 2. No save brings back what was destroyed since its request had read it. */
 export function resurrected(
-  { tombstoneTtl }: History,
-  operations: readonly Operation[],
-  writes: readonly Write[],
+  { bounds: { tombstoneTtl, rounding } }: History,
+  { operations, writes }: SessionHistory,
 ): string[] {
   const faults: string[] = []
   for (const { kind, version, basis, node } of operations) {
@@ -23,16 +22,16 @@ export function resurrected(
         write =>
           write.kind === 'destroy' &&
           !write.lost &&
-          (basis !== undefined || write.at > savedAt.at - tombstoneTtl + ROUNDING),
+          (basis !== undefined || write.at > savedAt.at - tombstoneTtl + rounding),
       )
     // After the tombstone has ended nobody can tell another session under the same id from the one that was read.
     const another =
       destroy !== undefined &&
-      savedAt.at - destroy.at >= tombstoneTtl - ROUNDING &&
+      savedAt.at - destroy.at >= tombstoneTtl - rounding &&
       writes.slice(writes.indexOf(destroy), saved).some(write => write.kind === 'save')
     if (destroy && !another) {
       faults.push(
-        `resurrected: ${node} saved version ${version} (${kind}, read ${basis ?? 'nothing'}) at ${round(savedAt.at)} although it was destroyed at ${round(destroy.at)}`,
+        `${node} saved version ${version} (${kind}, read ${basis ?? 'nothing'}) at ${round(savedAt.at)} although it was destroyed at ${round(destroy.at)}`,
       )
     }
   }
@@ -40,8 +39,11 @@ export function resurrected(
 }
 
 /** 2. What is sent again does nothing again: neither bring back what was destroyed since, nor destroy what was made since. */
-export function executedAgain({ tombstoneTtl, executed }: History, writes: readonly Write[]): string[] {
-  if (executed.some(({ lost }) => lost)) return []
+export function executedAgain(
+  { lost, bounds: { tombstoneTtl, rounding } }: History,
+  { writes }: SessionHistory,
+): string[] {
+  if (lost.size > 0) return []
   const faults: string[] = []
   for (const [last, { kind, version, id, at }] of writes.entries()) {
     const first = writes.findIndex(
@@ -52,12 +54,12 @@ export function executedAgain({ tombstoneTtl, executed }: History, writes: reado
     // Both are known again by a tombstone: not when that has ended, nor a destroy when another stands in its place.
     const since = kind === 'save' ? between?.at : writes[first]?.at
     const unknown =
-      at - (since ?? at) >= tombstoneTtl - ROUNDING ||
+      at - (since ?? at) >= tombstoneTtl - rounding ||
       (kind === 'destroy' &&
         writes.slice(first + 1, last).some(write => write.kind === 'destroy' && write.id !== id))
     if (first < last && between && !unknown) {
       faults.push(
-        `executed again: ${kind === 'save' ? `version ${version}` : 'a destroy'} at ${round(at)}, with a ${other} at ${round(between.at)} since it was first`,
+        `${kind === 'save' ? `version ${version}` : 'a destroy'} at ${round(at)}, with a ${other} at ${round(between.at)} since it was first`,
       )
     }
   }
@@ -66,9 +68,8 @@ export function executedAgain({ tombstoneTtl, executed }: History, writes: reado
 
 /** 4. What was acknowledged is there for whoever asks Redis next. */
 export function lostSaves(
-  { deposed }: History,
-  operations: readonly Operation[],
-  writes: readonly Write[],
+  { deposed, bounds: { shortestLife } }: History,
+  { operations, writes }: SessionHistory,
 ): string[] {
   // What a failover loses it may lose.
   if (deposed.length > 0) return []
@@ -99,16 +100,16 @@ export function lostSaves(
     if (found === 'nothing') {
       if (since.some(({ kind }) => kind === 'destroy')) continue
       // It may have come to its end.
-      if (ended - (writes[at] as Write).at > SHORTEST_LIFE) continue
+      if (ended - (writes[at] as Write).at > shortestLife) continue
       faults.push(
-        `lost: ${node} found nothing at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+        `${node} found nothing at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
       )
       continue
     }
     const position = writes.findLastIndex(write => write.version === found.version)
     if (position < at) {
       faults.push(
-        `lost: ${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+        `${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
       )
     }
   }
@@ -121,9 +122,8 @@ function asks({ kind }: Operation): boolean {
 
 /** 2. No save is refused without a reason. */
 export function wronglyRefused(
-  { tombstoneTtl, setClocks }: History,
-  operations: readonly Operation[],
-  writes: readonly Write[],
+  { setClocks, bounds: { tombstoneTtl, maxStaleness, rates, rounding } }: History,
+  { operations, writes }: SessionHistory,
 ): string[] {
   return operations.flatMap(({ outcome, reason, kind, began, ended = 0, basis, basisAt, node, sid }) => {
     if (outcome !== 'refused') return []
@@ -131,9 +131,9 @@ export function wronglyRefused(
     if (writes.some(({ version, lost }) => lost === 'failover' && version === basis)) return []
     const since = kind === 'blind save' ? 0 : (basisAt ?? began)
     // Memory may have told of what was seen in Redis some time before.
-    if (reason === 'gone' && ended - since + tombstoneTtl / 2 > tombstoneTtl / RATES - ROUNDING) return []
+    if (reason === 'gone' && ended - since + tombstoneTtl / 2 > tombstoneTtl / rates - rounding) return []
     const destroyed = writes.some(
-      ({ kind, at }) => kind === 'destroy' && at >= since - ROUNDING && at <= ended,
+      ({ kind, at }) => kind === 'destroy' && at >= since - rounding && at <= ended,
     )
     if (reason === 'destroyed' && destroyed) return []
     // A creation whose connection broke cannot tell a destroy of just before from one that came after it, nor by a clock that was
@@ -144,9 +144,9 @@ export function wronglyRefused(
     if (reason === 'destroyed' && kind === 'login' && (justBefore || setClocks.includes(node))) return []
     // What was read may be as old as that: memory has shown it, or another read was joined.
     const lately = writes.some(
-      ({ kind, at }) => kind === 'destroy' && at >= since - MAX_STALENESS * RATES - ROUNDING && at <= ended,
+      ({ kind, at }) => kind === 'destroy' && at >= since - maxStaleness * rates - rounding && at <= ended,
     )
     if (reason === 'destroyed' && lately && basisAt !== undefined) return []
-    return [`wrongly refused (${reason}): ${kind} of ${sid} on ${node} at ${round(began)}`]
+    return [`${kind} of ${sid} on ${node} at ${round(began)} (${reason})`]
   })
 }

@@ -1,0 +1,62 @@
+import type { End, Loss, Write } from './write.js'
+
+export type Kind = 'read' | 'login' | 'request' | 'blind save' | 'touch' | 'logout' | 'revoke' | 'clear'
+
+/** What one caller did, and saw. Times are milliseconds of one clock. */
+export interface Operation {
+  readonly node: string
+  kind: Kind
+  readonly sid: string
+  began: number
+  ended: number | undefined
+  /** Of a read: what it found, and where as far as that is known. */
+  found?: { version: number; origin: string } | 'nothing'
+  /** Of a save: what it wrote. */
+  version?: number
+  /** Of a save: the version that its request had read. */
+  basis?: number
+  /** When that read began. */
+  basisAt?: number
+  outcome?: 'done' | 'refused' | 'failed'
+  reason?: string
+  /** Of a revocation. */
+  user?: string
+}
+
+export interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+/** All that happened in one run. */
+export interface History {
+  readonly operations: readonly Operation[]
+  /** What became of each session in Redis, in the order of execution, on whichever server. */
+  readonly writes: ReadonlyMap<string, readonly Write[]>
+  /** When each session was to end, as it was said with a save or a touch. */
+  readonly ends: ReadonlyMap<string, readonly End[]>
+  /** What was lost of all that was executed. */
+  readonly lost: ReadonlySet<Loss>
+  /** Spans during which a deposed primary took writes. */
+  readonly deposed: readonly Span[]
+  /** The nodes whose wall clock somebody has set. */
+  readonly setClocks: readonly string[]
+  /** Spans during which a node stood still. */
+  readonly pauses: ReadonlyMap<string, readonly Span[]>
+  readonly bounds: Bounds
+  /** A session belongs to the same user for good; its versions tell whose it is. */
+  userOf(version: number): string
+}
+
+/** What the promises were given with: options of all nodes, and what their clocks are worth. */
+export interface Bounds {
+  readonly maxStaleness: number
+  readonly deadline: number
+  readonly tombstoneTtl: number
+  /** Sessions live for this long at least. */
+  readonly shortestLife: number
+  /** By what factor one clock runs faster than another, at most. */
+  readonly rates: number
+  /** By how much times are written down wrong, at most. */
+  readonly rounding: number
+}

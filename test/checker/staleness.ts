@@ -1,0 +1,154 @@
+import type { History, Operation } from './history.js'
+import type { SessionHistory } from './session-history.js'
+import { round } from './write.js'
+
+/** A read that was answered with what had been overwritten or destroyed. */
+interface Outdated {
+  readonly read: Operation
+  readonly version: number
+  /** How long before the read began it had been. */
+  readonly by: number
+}
+
+/** What a deposed primary overwrites counts from the moment when it was disconnected. */
+function outdatedReads(
+  { deposed, bounds: { maxStaleness, rates } }: History,
+  { operations, writes }: SessionHistory,
+): Outdated[] {
+  return operations.flatMap(read => {
+    const { found, began } = read
+    if (!found || found === 'nothing') return []
+    const { version } = found
+    const at = writes.findLastIndex(write => write.version === version)
+    // Of what only a deposed primary has, nothing is promised.
+    if (at === -1 || writes[at]?.lost === 'failover') return []
+    const next = writes.slice(at + 1).find(({ lost }) => lost !== 'failover')
+    if (!next) return []
+    let since = next.at
+    for (const span of deposed) {
+      if (span.from <= since + maxStaleness * rates && span.to > since) since = span.to
+    }
+    return began > since ? [{ read, version, by: began - since }] : []
+  })
+}
+
+/** For how long something was served that was not true any more. */
+export function longestStaleness(history: History, session: SessionHistory): number {
+  return Math.max(0, ...outdatedReads(history, session).map(({ by }) => by))
+}
+
+/** 1. What was destroyed or overwritten is served no longer than for `maxStaleness`. */
+export function stale(history: History, session: SessionHistory): string[] {
+  const { maxStaleness, rates, rounding } = history.bounds
+  return outdatedReads(history, session)
+    .filter(({ by }) => by > maxStaleness * rates + rounding)
+    .map(
+      ({ read, version, by }) =>
+        `${read.node} served version ${version} ${originOf(read)}at ${round(read.began)}, ${round(by)} after it was overwritten or destroyed`,
+    )
+}
+
+/** 1. The node that has ended or overwritten a session stops serving it at once. */
+export function servedAfterOwn({ deposed, lost }: History, { operations, writes }: SessionHistory): string[] {
+  if (deposed.length > 0 || lost.size > 0) return []
+  const faults: string[] = []
+  for (const { kind, node, began, ended = 0, outcome, version } of operations) {
+    if (outcome !== 'done' || (version === undefined && kind !== 'logout')) continue
+    const at = writes.findLastIndex(write =>
+      version === undefined
+        ? write.kind === 'destroy' && write.at >= began && write.at <= ended
+        : write.version === version,
+    )
+    for (const read of operations) {
+      const { found, node: reader, began: readAt } = read
+      if (reader !== node || readAt <= ended || !found || found === 'nothing') continue
+      if (writes.findLastIndex(write => write.version === found.version) >= at) continue
+      faults.push(
+        `${node} served version ${found.version} ${originOf(read)}at ${round(readAt)}, its ${kind} had ended at ${round(ended)}`,
+      )
+    }
+  }
+  return faults
+}
+
+/** 3. On one node what is read does not become older. */
+export function backInTime({ deposed, lost }: History, { operations, writes }: SessionHistory): string[] {
+  if (deposed.length > 0 || lost.has('data')) return []
+  const faults: string[] = []
+  const reads = operations.filter(({ found, ended }) => found && found !== 'nothing' && ended !== undefined)
+  const positionOf = ({ found }: Operation) => {
+    const { version } = found as { version: number }
+    return writes.findLastIndex(write => write.version === version)
+  }
+  const firstOf = ({ found }: Operation) => {
+    const { version } = found as { version: number }
+    return writes.findIndex(write => write.version === version)
+  }
+  for (const later of reads) {
+    const first = reads.find(
+      each =>
+        each.node === later.node && (each.ended as number) < later.began && firstOf(each) > positionOf(later),
+    )
+    if (first) {
+      faults.push(
+        `${later.node} read ${JSON.stringify(later.found)} at ${round(later.began)}, after ${JSON.stringify(first.found)} at ${round(first.began)}`,
+      )
+    }
+  }
+  return faults
+}
+
+/** 5. Memory serves nothing past its end in Redis. */
+export function pastItsEnd(
+  { ends: all, deposed, bounds }: History,
+  { sid, operations }: SessionHistory,
+): string[] {
+  if (deposed.length > 0) return []
+  const ends = all.get(sid) ?? []
+  const faults: string[] = []
+  for (const { found, began, node } of operations) {
+    if (!found || found === 'nothing' || found.origin === 'redis') continue
+    const bound = bounds.maxStaleness * bounds.rates + bounds.rounding
+    const last = ends.findLast(({ at }) => at <= began)
+    if (!last) continue
+    // One that was moved lately may not be known here yet.
+    const known = ends.filter(each => each === last || (each.at <= began && each.at >= began - bound))
+    const before = ends.findLast(({ at }) => at < began - bound)
+    const latest = [...known, ...(before ? [before] : [])].reduce((one, two) =>
+      two.at + two.ms > one.at + one.ms ? two : one,
+    )
+    if (began > latest.at + latest.ms * bounds.rates + bounds.rounding) {
+      faults.push(
+        `${node} served ${found.version} at ${round(began)}, it ended at ${round(latest.at + latest.ms)}`,
+      )
+    }
+  }
+  return faults
+}
+
+/** After a revocation has resolved no session that the user had before is served for longer than `maxStaleness`. */
+export function revokedInVain({ operations, writes, deposed, lost, bounds, userOf }: History): string[] {
+  if (deposed.length > 0 || lost.size > 0) return []
+  const faults: string[] = []
+  for (const { kind, outcome, user, began, ended = 0, node } of operations) {
+    if (kind !== 'revoke' || outcome !== 'done') continue
+    for (const read of operations) {
+      const { found, sid } = read
+      if (!found || found === 'nothing' || userOf(found.version) !== user) continue
+      const own = writes.get(sid) ?? []
+      // What was given up may be executed later, and again.
+      const saves = own.filter(write => write.version === found.version)
+      if (saves.length === 0 || saves.some(({ at }) => at > began)) continue
+      if (read.began > ended + bounds.maxStaleness * bounds.rates + bounds.rounding) {
+        faults.push(
+          `${read.node} served version ${found.version} of ${user} at ${round(read.began)}, ${node} had revoked at ${round(ended)}`,
+        )
+      }
+    }
+  }
+  return faults
+}
+
+function originOf({ found }: Operation): string {
+  return found && found !== 'nothing' ? `from ${found.origin} ` : ''
+}
