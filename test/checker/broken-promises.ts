@@ -1,5 +1,6 @@
-import type { History, Operation } from './history.js'
-import { executedAgain, lostSaves, resurrected, wronglyRefused } from './saves.js'
+import type { History } from './history.js'
+import { executedAgain, loggedOut, lostSaves, resurrected, wronglyRefused } from './saves.js'
+import { sessionsIn } from './session-history.js'
 import { backInTime, pastItsEnd, revokedInVain, servedAfterOwn, stale } from './staleness.js'
 import { round } from './write.js'
 
@@ -12,6 +13,7 @@ const perSession = {
   resurrected,
   'executed again': executedAgain,
   lost: lostSaves,
+  'logged out': loggedOut,
   'wrongly refused': wronglyRefused,
 } as const
 
@@ -24,21 +26,12 @@ export interface Breach {
 
 /** What of the promises was broken. It speaks of what callers saw and servers executed, and of nothing else. */
 export function brokenPromises(history: History): Breach[] {
-  const bySid = new Map<string, Operation[]>()
-  for (const operation of history.operations) {
-    const list = bySid.get(operation.sid) ?? []
-    list.push(operation)
-    bySid.set(operation.sid, list)
-  }
   const breaches: Breach[] = []
   const add = (promise: Breach['promise'], found: readonly string[]) =>
     breaches.push(...found.map(what => ({ promise, what })))
   for (const [promise, check] of Object.entries(perHistory)) add(promise as never, check(history))
-  for (const [sid, operations] of bySid) {
-    const writes = history.writes.get(sid) ?? []
-    for (const [promise, check] of Object.entries(perSession)) {
-      add(promise as never, check(history, { sid, operations, writes }))
-    }
+  for (const session of sessionsIn(history)) {
+    for (const [promise, check] of Object.entries(perSession)) add(promise as never, check(history, session))
   }
   return breaches
 }
@@ -49,22 +42,10 @@ function late({ operations, pauses, bounds }: History): string[] {
     const stood = (pauses.get(node) ?? [])
       .filter(({ from, to }) => to > began && from < (ended ?? Number.POSITIVE_INFINITY))
       .reduce((sum, { from, to }) => sum + to - Math.max(from, began), 0)
-    const allowed = DEADLINES[kind] * bounds.deadline * bounds.rates + stood + bounds.rounding
+    const allowed = bounds.longest[kind] * bounds.rates + stood + bounds.rounding
     if (ended !== undefined && ended - began <= allowed) return []
     return [
       `${kind} of ${sid} on ${node}, begun at ${round(began)}, ${ended === undefined ? 'never ended' : `took ${round(ended - began)}`}`,
     ]
   })
-}
-
-/** How many deadlines an operation may take. */
-const DEADLINES: Record<Operation['kind'], number> = {
-  read: 1,
-  login: 1,
-  request: 1,
-  'blind save': 1,
-  touch: 1,
-  logout: 1,
-  revoke: 8,
-  clear: 8,
 }

@@ -51,7 +51,8 @@ export interface History {
 /** What the promises were given with: options of all nodes, and what their clocks are worth. */
 export interface Bounds {
   readonly maxStaleness: number
-  readonly deadline: number
+  /** How long an operation may take at most. */
+  readonly longest: Readonly<Record<Kind, number>>
   readonly tombstoneTtl: number
   /** Sessions live for this long at least. */
   readonly shortestLife: number

@@ -67,53 +67,62 @@ export function executedAgain(
 }
 
 /** 4. What was acknowledged is there for whoever asks Redis next. */
-export function lostSaves(
-  { deposed, bounds: { shortestLife } }: History,
+export function lostSaves(history: History, session: SessionHistory): string[] {
+  const { writes } = session
+  return readsAfterSaves(history, session).flatMap(({ read, save, at }) => {
+    const { found, began, node } = read
+    if (!found || found === 'nothing' || found.origin !== 'redis') return []
+    if (writes.findLastIndex(write => write.version === found.version) >= at) return []
+    return [
+      `${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+    ]
+  })
+}
+
+/** 6. Nobody is told that there is no session as long as there is. */
+export function loggedOut(history: History, session: SessionHistory): string[] {
+  const { shortestLife } = history.bounds
+  return readsAfterSaves(history, session).flatMap(({ read, save, at }) => {
+    const { found, began, ended = began, node } = read
+    if (found !== 'nothing') return []
+    const [saved, ...since] = session.writes.slice(at) as [Write, ...Write[]]
+    const destroyed = since.some(write => write.kind === 'destroy' && write.at <= ended)
+    // It may have come to its end.
+    if (destroyed || ended - saved.at > shortestLife) return []
+    return [
+      `${node} found nothing at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+    ]
+  })
+}
+
+/** Each read with the last save that was acknowledged before it began, and where that stands among the writes. */
+function readsAfterSaves(
+  { deposed }: History,
   { operations, writes }: SessionHistory,
-): string[] {
+): { read: Operation; save: Operation; at: number }[] {
   // What a failover loses it may lose.
   if (deposed.length > 0) return []
-  const faults: string[] = []
-  const saves = operations.filter(({ version, outcome }) => version !== undefined && outcome === 'done')
-  for (const read of operations) {
+  const saves = operations.filter(
+    ({ version, outcome }) =>
+      outcome === 'done' &&
+      version !== undefined &&
+      writes.some(write => write.version === version && !write.lost),
+  )
+  return operations.flatMap(read => {
     const { found, began, ended, node } = read
-    if (!found || ended === undefined || (found !== 'nothing' && found.origin !== 'redis')) continue
     // It may have got the answer that another had asked for.
-    if (
-      operations.some(
-        each =>
-          asks(each) &&
-          each !== read &&
-          each.node === node &&
-          each.began <= began &&
-          (each.ended ?? began) >= began,
-      )
-    )
-      continue
-    const save = saves.findLast(
+    const joined = operations.some(
       each =>
-        (each.ended as number) < began && writes.some(write => write.version === each.version && !write.lost),
+        asks(each) &&
+        each !== read &&
+        each.node === node &&
+        each.began <= began &&
+        (each.ended ?? began) >= began,
     )
-    if (!save) continue
-    const at = writes.findIndex(write => write.version === save.version)
-    const since = writes.slice(at + 1).filter(write => write.at <= ended)
-    if (found === 'nothing') {
-      if (since.some(({ kind }) => kind === 'destroy')) continue
-      // It may have come to its end.
-      if (ended - (writes[at] as Write).at > shortestLife) continue
-      faults.push(
-        `${node} found nothing at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
-      )
-      continue
-    }
-    const position = writes.findLastIndex(write => write.version === found.version)
-    if (position < at) {
-      faults.push(
-        `${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
-      )
-    }
-  }
-  return faults
+    const save = saves.findLast(each => (each.ended as number) < began)
+    if (!found || ended === undefined || joined || !save) return []
+    return [{ read, save, at: writes.findIndex(write => write.version === save.version) }]
+  })
 }
 
 function asks({ kind }: Operation): boolean {

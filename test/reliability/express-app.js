@@ -2,18 +2,20 @@
 // The Express node of the reliability run. Errors go to Express's own handler, as they do in an app that has none.
 import express from 'express'
 import session from 'express-session'
-import { openStore, serveApp } from './serve-app.js'
+import { serveApp } from '../support/serve-app.js'
+import { openStore } from './open-store.js'
 
 /** @param {import('express').Request} req */
 const fieldsOf = req =>
   /** @type {{ user?: string, count?: number }} */ (/** @type {unknown} */ (req.session))
 
+const store = openStore('express:')
 const app = express()
 // Else Express prints the error of every failed request.
 app.set('env', 'test')
 app.use(
   session({
-    store: openStore('express:'),
+    store,
     secret: 'a secret of all nodes',
     resave: false,
     saveUninitialized: false,
@@ -62,4 +64,4 @@ function saveAndAnswer(req, res, next) {
   req.session.save(error => (error ? next(error) : res.json(fieldsOf(req))))
 }
 
-serveApp(app)
+serveApp(app, () => store.coordinator.localCache.clear())

@@ -2,15 +2,17 @@
 // The Koa node of the reliability run. koa-session saves before the answer is sent, so an answer means "saved".
 import Koa from 'koa'
 import session from 'koa-session'
-import { openStore, serveApp } from './serve-app.js'
+import { serveApp } from '../support/serve-app.js'
+import { openStore } from './open-store.js'
 
 /** @typedef {{ user?: unknown, count?: number, regenerate(): Promise<void> }} Session */
 
+const store = openStore('koa:')
 const app = new Koa()
 app.keys = ['a secret of all nodes']
 // Else Koa prints the error of every failed request.
 app.silent = true
-app.use(session({ store: openStore('koa:') }, app))
+app.use(session({ store }, app))
 
 /** @type {Record<string, (ctx: Koa.Context) => unknown>} */
 const routes = {
@@ -60,4 +62,4 @@ function sessionOf(ctx) {
   return ctx.session
 }
 
-serveApp(app.callback())
+serveApp(app.callback(), () => store.coordinator.localCache.clear())

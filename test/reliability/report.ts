@@ -1,13 +1,11 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writeSection } from '../support/page-section.js'
 import { ROOT } from '../support/run-command.js'
-import { FRAMEWORKS, type Framework } from './app-process.js'
+import { FRAMEWORKS, type Framework } from './frameworks.js'
 import { scenarios } from './scenarios.js'
 
 const PAGE = join(ROOT, 'docs/reliability.md')
-const BETWEEN_MARKERS =
-  /(?<=<!-- begin of what the run writes -->\n)[\s\S]*(?=<!-- end of what the run writes -->)/
 const HEAD = [
   '| What happens to Redis | App | Answers | Errors | p99 (ms) | Longest (ms) | Recovered after (ms) |',
   '|---|---|---:|---:|---:|---:|---:|',
@@ -35,18 +33,12 @@ function tableOf(rows: readonly Row[]): string {
   return [...HEAD, ...lines].join('\n')
 }
 
-/** Puts the table into the page, with what it was measured on. */
+/** Puts the table into the page. */
 export async function writeReport(rows: readonly Row[], redis: string): Promise<void> {
-  const page = await readFile(PAGE, 'utf8')
   if (rows.length < scenarios.length * FRAMEWORKS.length) {
     throw new Error('The table is written by a whole run that passes; this one was not, or did not')
   }
-  if (!BETWEEN_MARKERS.test(page)) throw new Error(`${PAGE} has no place for the table`)
-  const measuredOn = `Node ${process.versions.node}, Redis ${redis}, ${availableParallelism()} cores for all of it.`
-  await writeFile(
-    PAGE,
-    page.replace(BETWEEN_MARKERS, () => `\n${tableOf(rows)}\n\n${measuredOn}\n\n`),
-  )
+  await writeSection('reliability.md', 'npm run reliability', tableOf(rows), redis)
 }
 
 /** The rows that the page should have and does not. */

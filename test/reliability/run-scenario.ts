@@ -1,6 +1,8 @@
+import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppProcess, FRAMEWORKS, type Framework } from './app-process.js'
+import { AppProcess } from '../support/app-process.js'
+import { FRAMEWORKS, type Framework } from './frameworks.js'
 import { Load } from './load.js'
 import type { Row } from './report.js'
 import type { Fault, Scenario } from './scenarios.js'
@@ -44,7 +46,7 @@ export async function runScenario(scenario: Scenario): Promise<Outcome[]> {
   const fault = await scenario.prepare()
   const sites = await Promise.all(
     FRAMEWORKS.map(async framework => {
-      const app = await AppProcess.start(framework, fault.url)
+      const app = await AppProcess.start(join(import.meta.dirname, `${framework}-app.js`), fault.url)
       return { framework, app, load: new Load(app.port) }
     }),
   )

@@ -15,7 +15,16 @@ const PROBE_EVERY = 100
 /** Clocks run wrong by a thousandth at the most, and what is asked of two of them by two. */
 export const BOUNDS = {
   maxStaleness: MAX_STALENESS,
-  deadline: OPTIONS.deadline,
+  longest: {
+    read: OPTIONS.deadline,
+    login: OPTIONS.deadline,
+    request: OPTIONS.deadline,
+    'blind save': OPTIONS.deadline,
+    touch: OPTIONS.deadline,
+    logout: OPTIONS.deadline,
+    revoke: 8 * OPTIONS.deadline,
+    clear: 8 * OPTIONS.deadline,
+  },
   shortestLife: 600,
   rates: 1.002,
   rounding: 2,

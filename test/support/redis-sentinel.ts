@@ -90,6 +90,11 @@ export class RedisSentinel {
     return master
   }
 
+  /** Has a replica take over, while all of them are well; resolves when it has begun. */
+  async failOver(): Promise<void> {
+    await this.#askSentinel(0, 'FAILOVER', MASTER_NAME)
+  }
+
   async stop(): Promise<void> {
     for (const client of this.#clients) client.disconnect()
     this.#clients.clear()

@@ -157,6 +157,15 @@ export class ProxyConnection {
     this.#replies.release()
   }
 
+  /** What the server says piles up on its side, until its buffers are full. */
+  stopReading(): void {
+    this.#target.pause()
+  }
+
+  readOn(): void {
+    this.#target.resume()
+  }
+
   /** Requests wait, what the server says on its own still arrives. */
   holdRequests(): void {
     this.#requests.hold()

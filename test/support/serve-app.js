@@ -1,8 +1,6 @@
 // @ts-check
 import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { ClusteredRedisStore } from 'clustered-redis-store'
-import { Redis } from 'ioredis'
 
 /** @param {unknown} message */
 const tell = message => process.send?.(message)
@@ -19,21 +17,16 @@ process.once('disconnect', () => process.exit())
 const stalls = monitorEventLoopDelay()
 
 /**
- * A store with the defaults, on a client with the defaults: what an app has that sets nothing.
+ * Serves an app in a process that AppProcess has started, and tells it of what goes wrong.
  *
- * @param {string} prefix
+ * @param {import('node:http').RequestListener} listener
+ * @param {() => void} forget empties the memory of its store
  */
-export function openStore(prefix) {
-  const store = new ClusteredRedisStore({ redis: new Redis(process.argv[2] ?? ''), prefix })
+export function serveApp(listener, forget) {
   process.on('message', () => {
-    store.coordinator.localCache.clear()
+    forget()
     tell({ longestStall: stalls.max / 1e6 })
   })
-  return store
-}
-
-/** @param {import('node:http').RequestListener} listener */
-export function serveApp(listener) {
   const server = createServer(listener)
   // An idle connection that the server closes as the next request comes would look like one that an error has cut.
   server.keepAliveTimeout = 120_000

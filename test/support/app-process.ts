@@ -1,20 +1,15 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
-import { atEndOfFile } from '../support/at-end-of-file.js'
-import { until } from '../support/until.js'
-
-export type Framework = 'express' | 'koa'
-
-export const FRAMEWORKS: readonly Framework[] = ['express', 'koa']
+import { basename } from 'node:path'
+import { atEndOfFile } from './at-end-of-file.js'
+import { until } from './until.js'
 
 const OUTPUT_KEPT = 4_096
 
 type Message = { port: number } | { fault: string } | { longestStall: number }
 
-/** An app in a process of its own, with a store and a client of its own. */
+/** An app in a process of its own, with a store and a client of its own; what it runs calls `serveApp`. */
 export class AppProcess {
-  readonly framework: Framework
   /** Rejections and exceptions that nobody handled, and an end that nobody asked for. */
   readonly faults: string[] = []
   /** The longest time, in milliseconds, for which it came to nothing, as far as it was known when it last forgot. */
@@ -26,9 +21,8 @@ export class AppProcess {
   #stopping = false
   #output = ''
 
-  private constructor(framework: Framework, redisUrl: string) {
-    this.framework = framework
-    this.#child = fork(join(import.meta.dirname, `${framework}-app.js`), [redisUrl], {
+  private constructor(script: string, args: readonly string[]) {
+    this.#child = fork(script, args, {
       execArgv: [],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
@@ -50,13 +44,13 @@ export class AppProcess {
   }
 
   /** Resolves once it serves HTTP, whether it reaches Redis or not. */
-  static async start(framework: Framework, redisUrl: string): Promise<AppProcess> {
-    const app = new AppProcess(framework, redisUrl)
+  static async start(script: string, ...args: string[]): Promise<AppProcess> {
+    const app = new AppProcess(script, args)
     await until(() => app.#port > 0 || app.faults.length > 0, {
       timeout: 20_000,
-      message: `the ${framework} app to listen`,
+      message: `${basename(script)} to listen`,
     })
-    if (app.#port === 0) throw new Error(`The ${framework} app did not start: ${app.faults.join('\n')}`)
+    if (app.#port === 0) throw new Error(`${basename(script)} did not start: ${app.faults.join('\n')}`)
     return app
   }
 
@@ -68,9 +62,19 @@ export class AppProcess {
   async forget(): Promise<void> {
     const before = this.#forgotten
     this.#child.send({ forget: true })
-    await until(() => this.#forgotten > before, { message: `the ${this.framework} app to forget` })
+    await until(() => this.#forgotten > before, { message: 'the app to forget' })
   }
 
+  /** SIGSTOP: its connections stay open, and it knows nothing of the time until it goes on. */
+  pause(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT')
+  }
+
+  /** SIGKILL: no goodbye. */
   async stop(): Promise<void> {
     this.#callOff()
     this.#stopping = true

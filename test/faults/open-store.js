@@ -1,0 +1,46 @@
+// @ts-check
+import { ClusteredRedisStore } from 'clustered-redis-store'
+import { Cluster, Redis } from 'ioredis'
+
+/**
+ * @typedef {object} OpenStore
+ * @property {import('express-session').Store} store
+ * @property {(req: import('express').Request) => string} originOf where the session of a request came from, if that is known
+ * @property {(user: string) => Promise<unknown>} revoke
+ *
+ * @typedef {object} Settings
+ * @property {string} store
+ * @property {string} nodeId
+ * @property {string} [idToOthers]
+ * @property {boolean} [cache]
+ * @property {string} [url]
+ * @property {{ host: string, port: number }[]} [cluster]
+ * @property {{ host: string, port: number }[]} [sentinels]
+ * @property {string} [master]
+ */
+
+/**
+ * @param {Settings} settings
+ * @returns {Promise<OpenStore>}
+ */
+export async function openStore(settings) {
+  const store = new ClusteredRedisStore({
+    redis: clientOf(settings),
+    cluster: { nodeId: settings.idToOthers ?? settings.nodeId },
+    indexes: { user: (/** @type {{ user?: string }} */ session) => session.user },
+    ...(settings.cache === false && { cache: false }),
+  })
+  store.on('error', () => {})
+  return {
+    store,
+    originOf: req => store.originOf(req.session) ?? 'nowhere',
+    revoke: user => store.by('user', user).revoke(),
+  }
+}
+
+/** @param {Settings} settings */
+function clientOf({ url, cluster, sentinels, master }) {
+  if (cluster) return new Cluster(cluster)
+  if (sentinels) return new Redis({ sentinels, name: master ?? '' })
+  return new Redis(url ?? '')
+}

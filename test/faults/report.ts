@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeSection } from '../support/page-section.js'
+import { ROOT } from '../support/run-command.js'
+import { failovers } from './failovers.js'
+import type { Row } from './row.js'
+import { scenarios } from './scenarios.js'
+import { OURS, stores } from './stores.js'
+
+const PAGE = 'reliability.md'
+const HEAD = [
+  '| Fault | Store | Operations | Errors | Stale reads | Longest staleness | Resurrections | Saves lost | Lost by Redis | False logouts | Hangs | Recovered after |',
+  '|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
+]
+
+/** Which store meets which fault. */
+export const meetings: readonly { fault: string; store: string }[] = [
+  ...scenarios.flatMap(({ name }) => stores.map(store => ({ fault: name, store }))),
+  ...failovers.map(({ name }) => ({ fault: name, store: OURS })),
+]
+
+/** Puts the table into the page. A run that was of a part, or failed, leaves the page alone. */
+export async function writeReport(rows: readonly Row[], redis: string): Promise<void> {
+  const lines = meetings.flatMap(({ fault, store }) => {
+    const row = rows.find(each => each.fault === fault && each.store === store)
+    return row ? [lineOf(row)] : []
+  })
+  if (lines.length < meetings.length) {
+    process.stdout.write(
+      `${HEAD.concat(lines).join('\n')}\n${lines.length} of ${meetings.length} rows: docs/${PAGE} stays as it is.\n`,
+    )
+    return
+  }
+  await writeSection(PAGE, 'npm run faults', [...HEAD, ...lines].join('\n'), redis)
+}
+
+/** The rows that the page should have and does not. */
+export async function missingRows(): Promise<string[]> {
+  const page = await readFile(join(ROOT, 'docs', PAGE), 'utf8')
+  return meetings.map(startOf).filter(start => !page.includes(`\n${start} `))
+}
+
+function lineOf({ fault, store, ...numbers }: Row): string {
+  return `${startOf({ fault, store })} ${Object.values(numbers).map(Math.round).join(' | ')} |`
+}
+
+function startOf({ fault, store }: { fault: string; store: string }): string {
+  return `| ${fault} | ${store === OURS ? `**${store}**` : store} |`
+}

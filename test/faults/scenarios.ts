@@ -1,0 +1,176 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import type { ProxyConnection } from '../support/tcp-proxy.js'
+import type { AppNode } from './app-node.js'
+import { Site, type SiteOptions } from './site.js'
+
+export interface Scenario {
+  readonly name: string
+  readonly open: (options: SiteOptions) => Promise<Site>
+  readonly options?: Omit<SiteOptions, 'store'>
+  /** Also runs with every `npm test`. */
+  readonly always?: boolean
+  /** Makes it go wrong; resolves when it is over. */
+  readonly strike: (site: Site) => Promise<void>
+}
+
+const HELD = 3_000
+/** Together more than the buffers of a connection take. */
+const MAX_FILLER = 64 * 1024
+const MAX_FILLERS = 500
+
+/** On one Redis. */
+export const scenarios: readonly Scenario[] = [
+  scenario('nothing', async () => sleep(HELD)),
+  scenario(
+    'the subscriber is cut, again and again',
+    async site => {
+      for (let times = 0; times < 6; times++) {
+        for (const node of site.nodes) for (const each of subscribersOf(node)) each.cut()
+        await sleep(HELD / 6)
+      }
+    },
+    { always: true },
+  ),
+  scenario(
+    'the subscriber is half open',
+    async site => {
+      for (const each of subscribersOf(site.node('a'))) each.blackhole()
+      await sleep(2 * HELD)
+    },
+    { always: true },
+  ),
+  scenario('messages wait on their way for 3 s', async site => {
+    const held = subscribersOf(site.node('a'))
+    for (const each of held) each.holdReplies()
+    await sleep(HELD)
+    for (const each of held) each.releaseReplies()
+  }),
+  scenario('the connection for commands is cut, again and again', async site => {
+    for (let times = 0; times < 6; times++) {
+      for (const each of othersOf(site.node('a'))) each.cut()
+      await sleep(HELD / 6)
+    }
+  }),
+  scenario('the connection for commands is half open', async site => {
+    for (const each of othersOf(site.node('a'))) each.blackhole()
+    await sleep(HELD)
+    // No reply tells of it but the operating system, after minutes.
+    for (const each of othersOf(site.node('a'))) each.cut()
+  }),
+  scenario('the output buffer of the subscriber overflows', overflow),
+  scenario('`CLIENT KILL` of all', async site => {
+    const admin = site.server.client()
+    const clients = String(await admin.client('LIST')).split('\n')
+    for (const client of clients) {
+      const [, id, command] = /^id=(\d+) .*cmd=(\S+)/.exec(client) ?? []
+      if (id !== undefined && command !== 'monitor' && command !== 'client|list') {
+        await admin.call('CLIENT', 'KILL', 'ID', id, 'SKIPME', 'yes')
+      }
+    }
+  }),
+  scenario(
+    'an app is stopped for 4 s, longer than its lease',
+    async site => {
+      const node = site.node('a')
+      node.pause()
+      await sleep(4_000)
+      node.resume()
+    },
+    { always: true },
+  ),
+  scenario(
+    'an app is killed between its writes and their replies',
+    async site => {
+      const node = site.node('a')
+      for (const each of othersOf(node)) each.holdReplies()
+      await sleep(300)
+      await node.kill()
+      await sleep(HELD)
+      await node.restart()
+    },
+    { always: true },
+  ),
+  scenario('`FLUSHALL`', async site => {
+    await site.server.client().flushall()
+  }),
+  scenario('Redis is killed, and restarted without its data', async site => {
+    await restart(site)
+    site.emptied.push(Date.now())
+  }),
+  scenario('Redis is killed, and restarted with its data', restart, {
+    options: { config: { appendonly: 'yes', appendfsync: 'always' } },
+  }),
+  scenario('Redis is stopped for 4 s', async site => {
+    await site.server.pause()
+    await sleep(4_000)
+    site.server.resume()
+  }),
+  scenario('50 ms of latency', async site => {
+    for (const { proxy } of site.nodes) proxy?.delay(25)
+    await sleep(HELD)
+    for (const { proxy } of site.nodes) proxy?.delay(0)
+  }),
+  scenario('a burst of 10,000 invalidations', async site => {
+    await site.node('b').send('POST', '/burst?count=10000')
+  }),
+  scenario('the clock of a node is an hour slow', async () => sleep(HELD), {
+    options: { settings: { a: { clockOff: -3_600_000 } } },
+  }),
+  scenario('two nodes have the same id', async () => sleep(HELD), {
+    options: { settings: { b: { idToOthers: 'a' } } },
+  }),
+]
+
+function scenario(
+  name: string,
+  strike: Scenario['strike'],
+  more: Pick<Scenario, 'options' | 'always'> = {},
+): Scenario {
+  return { name, open: Site.onRedis, strike, ...more }
+}
+
+function subscribersOf({ proxy }: AppNode): ProxyConnection[] {
+  return proxy?.connections.filter(connection => connection.isSubscriber) ?? []
+}
+
+function othersOf({ proxy }: AppNode): ProxyConnection[] {
+  return proxy?.connections.filter(connection => !connection.isSubscriber) ?? []
+}
+
+/** Nobody gets through before all that happens is seen. */
+async function restart(site: Site): Promise<void> {
+  const refuse = (refusing: boolean) => Promise.all(site.nodes.map(({ proxy }) => proxy?.refuse(refusing)))
+  await refuse(true)
+  await site.server.restart()
+  await Promise.all(site.monitors.map(monitor => monitor.attached()))
+  await refuse(false)
+}
+
+/** Redis gives up a subscriber for whom it has to keep too much. */
+async function overflow(site: Site): Promise<void> {
+  const admin = site.server.client()
+  const subscribers = async () =>
+    String(await admin.client('LIST', 'TYPE', 'PUBSUB'))
+      .trim()
+      .split('\n').length
+  await admin.config('SET', 'client-output-buffer-limit', 'pubsub 4mb 0 0')
+  const held = subscribersOf(site.node('a'))
+  for (const each of held) each.stopReading()
+  const before = await subscribers()
+  const channel = await commonChannel(admin)
+  const filler = 'x'.repeat(MAX_FILLER)
+  for (let sent = 0; sent < MAX_FILLERS && (await subscribers()) === before; sent++) {
+    await admin.publish(channel, filler)
+  }
+  for (const each of held) each.readOn()
+  await sleep(HELD)
+}
+
+/** The one that most listen to; each has one of its own besides. */
+async function commonChannel(admin: Redis): Promise<string> {
+  const channels = (await admin.pubsub('CHANNELS')) as string[]
+  const counts = (await admin.pubsub('NUMSUB', ...channels)) as (string | number)[]
+  const numbers = channels.map((_, index) => Number(counts[2 * index + 1]))
+  return channels[numbers.indexOf(Math.max(...numbers))] ?? ''
+}

@@ -1,0 +1,3 @@
+export type Framework = 'express' | 'koa'
+
+export const FRAMEWORKS: readonly Framework[] = ['express', 'koa']
