@@ -13,6 +13,7 @@ export interface AppSettings {
   readonly nodeId: string
   /** As the other nodes get to hear it, if it is not the same. */
   readonly idToOthers?: string
+  readonly tombstoneTtl?: number
   readonly cache?: boolean
   /** Its wall clock is wrong by so much. */
   readonly clockOff?: number
@@ -29,6 +30,14 @@ export interface Answer {
   readonly cookie: string | undefined
   readonly began: number
   readonly ended: number
+}
+
+/** What a process holds on to. */
+export interface Resources {
+  readonly heap: number
+  readonly handles: number
+  readonly timers: number
+  readonly listeners: number
 }
 
 interface AnswerBody {
@@ -120,6 +129,11 @@ export class AppNode {
   async longestStall(): Promise<number> {
     await this.#process.forget()
     return this.#process.longestStall
+  }
+
+  async resources(): Promise<Resources> {
+    const response = await fetch(`http://127.0.0.1:${this.#process.port}/resources`)
+    return (await response.json()) as Resources
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import express from 'express'
 import session from 'express-session'
 import { serveApp } from '../support/serve-app.js'
+import { countResources } from './count-resources.js'
 import { openStore } from './open-store.js'
 
 /** @typedef {{ version?: number, user?: string }} Fields */
@@ -19,7 +20,7 @@ if (settings.clockOff) {
 /** The time that the whole run goes by. */
 const time = () => Date.now() - (settings.clockOff ?? 0)
 
-const { store, originOf, revoke } = await openStore(settings)
+const { store, originOf, revoke, emitters } = await openStore(settings)
 
 /** @param {import('express').Request} req */
 const fieldsOf = req => /** @type {Fields} */ (/** @type {unknown} */ (req.session))
@@ -42,6 +43,16 @@ app.post('/burst', async (req, res) => {
 app.post('/revoke', async (req, res) => {
   await revoke(String(req.query.user))
   res.json({})
+})
+
+app.post('/clear', (_req, res, next) => {
+  store.clear?.(error => (error ? next(error) : res.json({})))
+})
+
+app.get('/resources', async (_req, res) => {
+  // Which connections the other side keeps is up to that.
+  server.closeIdleConnections()
+  res.json(await countResources(emitters))
 })
 
 app.use(session({ store, secret: 'a secret of all nodes', resave: false, saveUninitialized: false }))
@@ -91,4 +102,4 @@ function save(req, res, next, told) {
   req.session.save(error => (error ? next(error) : res.json(told)))
 }
 
-serveApp(app, () => {})
+const server = serveApp(app, () => {})

@@ -7,11 +7,13 @@ import { Cluster, Redis } from 'ioredis'
  * @property {import('express-session').Store} store
  * @property {(req: import('express').Request) => string} originOf where the session of a request came from, if that is known
  * @property {(user: string) => Promise<unknown>} revoke
+ * @property {readonly import('node:events').EventEmitter[]} emitters whose listeners must not grow in number
  *
  * @typedef {object} Settings
  * @property {string} store
  * @property {string} nodeId
  * @property {string} [idToOthers]
+ * @property {number} [tombstoneTtl]
  * @property {boolean} [cache]
  * @property {string} [url]
  * @property {{ host: string, port: number }[]} [cluster]
@@ -24,10 +26,13 @@ import { Cluster, Redis } from 'ioredis'
  * @returns {Promise<OpenStore>}
  */
 export async function openStore(settings) {
+  const redis = clientOf(settings)
+  const { tombstoneTtl } = settings
   const store = new ClusteredRedisStore({
-    redis: clientOf(settings),
+    redis,
     cluster: { nodeId: settings.idToOthers ?? settings.nodeId },
     indexes: { user: (/** @type {{ user?: string }} */ session) => session.user },
+    ...(tombstoneTtl !== undefined && { tombstoneTtl, cache: { ttl: tombstoneTtl / 2 } }),
     ...(settings.cache === false && { cache: false }),
   })
   store.on('error', () => {})
@@ -35,6 +40,7 @@ export async function openStore(settings) {
     store,
     originOf: req => store.originOf(req.session) ?? 'nowhere',
     revoke: user => store.by('user', user).revoke(),
+    emitters: [store, redis],
   }
 }
 

@@ -15,6 +15,7 @@ export interface Scenario {
 }
 
 const HELD = 3_000
+const HOUR = 3_600_000
 /** Together more than the buffers of a connection take. */
 const MAX_FILLER = 64 * 1024
 const MAX_FILLERS = 500
@@ -57,6 +58,13 @@ export const scenarios: readonly Scenario[] = [
     await sleep(HELD)
     // No reply tells of it but the operating system, after minutes.
     for (const each of othersOf(site.node('a'))) each.cut()
+  }),
+  scenario('a node is cut off from Redis for 4 s', async site => {
+    const { proxy } = site.node('a')
+    await proxy?.refuse(true)
+    for (const each of proxy?.connections ?? []) each.cut()
+    await sleep(4_000)
+    await proxy?.refuse(false)
   }),
   scenario('the output buffer of the subscriber overflows', overflow),
   scenario('`CLIENT KILL` of all', async site => {
@@ -114,8 +122,8 @@ export const scenarios: readonly Scenario[] = [
   scenario('a burst of 10,000 invalidations', async site => {
     await site.node('b').send('POST', '/burst?count=10000')
   }),
-  scenario('the clock of a node is an hour slow', async () => sleep(HELD), {
-    options: { settings: { a: { clockOff: -3_600_000 } } },
+  scenario('the clocks of two nodes are wrong, by an hour each way', async () => sleep(HELD), {
+    options: { settings: { a: { clockOff: -HOUR }, c: { clockOff: HOUR } } },
   }),
   scenario('two nodes have the same id', async () => sleep(HELD), {
     options: { settings: { b: { idToOthers: 'a' } } },

@@ -12,9 +12,14 @@ const NAMES = ['a', 'b', 'c']
 /** Answers nothing from memory: what it reads is what Redis has. */
 const WITHOUT_MEMORY = 'uncached'
 
+/** As it is by default. */
+const TOMBSTONE_TTL = 600_000
+
 export interface SiteOptions {
   readonly store: string
   readonly config?: Record<string, string>
+  /** The option of the stores; otherwise as it is by default. */
+  readonly tombstoneTtl?: number
   /** What differs for one of the nodes. */
   readonly settings?: Readonly<Record<string, Partial<AppSettings>>>
 }
@@ -22,6 +27,7 @@ export interface SiteOptions {
 /** All that a scenario can break: apps, servers, and what lies between them. */
 export class Site {
   readonly store: string
+  readonly tombstoneTtl: number
   readonly servers: readonly RedisServer[]
   readonly nodes: readonly AppNode[]
   readonly monitors: readonly Monitor[]
@@ -32,7 +38,7 @@ export class Site {
   readonly #owners: readonly { stop(): Promise<void> }[]
 
   private constructor(parts: {
-    store: string
+    options: SiteOptions
     servers: readonly RedisServer[]
     nodes: readonly AppNode[]
     monitors: readonly Monitor[]
@@ -40,7 +46,8 @@ export class Site {
     sentinel?: RedisSentinel
     owners: readonly { stop(): Promise<void> }[]
   }) {
-    this.store = parts.store
+    this.store = parts.options.store
+    this.tombstoneTtl = parts.options.tombstoneTtl ?? TOMBSTONE_TTL
     this.servers = parts.servers
     this.nodes = parts.nodes
     this.monitors = parts.monitors
@@ -59,7 +66,7 @@ export class Site {
         return AppNode.start({ ...settings, url: proxy.url }, proxy)
       }),
     )
-    return new Site({ store: options.store, servers: [server], nodes, monitors, owners: [server] })
+    return new Site({ options, servers: [server], nodes, monitors, owners: [server] })
   }
 
   /** Three primaries, each with a replica. */
@@ -70,7 +77,7 @@ export class Site {
       settingsOf(options).map(settings => AppNode.start({ ...settings, cluster: cluster.startupNodes })),
     )
     return new Site({
-      store: options.store,
+      options,
       servers: cluster.nodes,
       nodes,
       monitors,
@@ -87,7 +94,7 @@ export class Site {
     const nodes = await Promise.all(
       settingsOf(options).map(settings => AppNode.start({ ...settings, sentinels, master: masterName })),
     )
-    return new Site({ store: options.store, servers, nodes, monitors, sentinel, owners: [sentinel] })
+    return new Site({ options, servers, nodes, monitors, sentinel, owners: [sentinel] })
   }
 
   /** Those that answer from memory, and say so. */
@@ -112,8 +119,9 @@ export class Site {
   }
 }
 
-function settingsOf({ store, settings = {} }: SiteOptions): AppSettings[] {
-  const cached = NAMES.map(nodeId => ({ store, nodeId, ...settings[nodeId] }))
+function settingsOf({ store, tombstoneTtl, settings = {} }: SiteOptions): AppSettings[] {
+  const common = { store, ...(tombstoneTtl !== undefined && { tombstoneTtl }) }
+  const cached = NAMES.map(nodeId => ({ ...common, nodeId, ...settings[nodeId] }))
   if (store !== OURS) return cached
-  return [...cached, { store, nodeId: WITHOUT_MEMORY, cache: false }]
+  return [...cached, { ...common, nodeId: WITHOUT_MEMORY, cache: false }]
 }

@@ -21,6 +21,7 @@ const stalls = monitorEventLoopDelay()
  *
  * @param {import('node:http').RequestListener} listener
  * @param {() => void} forget empties the memory of its store
+ * @returns {import('node:http').Server}
  */
 export function serveApp(listener, forget) {
   process.on('message', () => {
@@ -35,4 +36,5 @@ export function serveApp(listener, forget) {
     if (address && typeof address === 'object') tell({ port: address.port })
     stalls.enable()
   })
+  return server
 }

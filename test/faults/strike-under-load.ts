@@ -1,0 +1,126 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Breach, brokenPromises } from '../checker/broken-promises.js'
+import type { Bounds, History, Kind, Operation } from '../checker/history.js'
+import { until } from '../support/until.js'
+import { executedOn } from './executed-on.js'
+import { Load } from './load.js'
+import { hasFailed, type Row, rowOf } from './row.js'
+import type { Scenario } from './scenarios.js'
+import type { Site } from './site.js'
+import { OURS } from './stores.js'
+
+const VISITORS = 40
+const WARM_UP = 1_000
+const WELL_FOR = 1_000
+const RECOVERS_WITHIN = 20_000
+
+const DEADLINE = 1_000
+/** How many commands one waits for at most, each of which ends by the deadline. */
+const COMMANDS: Record<Kind, number> = {
+  read: 1,
+  login: 2,
+  request: 2,
+  logout: 2,
+  revoke: 8,
+  touch: 1,
+  'blind save': 1,
+  clear: 8,
+}
+/** A request waits for its turn, too; and where a process stands still, as often as it passes through one. */
+const QUEUE = 750
+const STALLS = 2
+
+/** The options of the store, as they are by default, and what is done with it. */
+const BOUNDS: Omit<Bounds, 'longest' | 'tombstoneTtl'> = {
+  maxStaleness: 2_000,
+  shortestLife: 86_400_000,
+  rates: 1,
+  // Clocks of several processes, read to the millisecond.
+  rounding: 3,
+}
+
+/** The users to whom sessions belong. */
+export const USERS = Array.from({ length: VISITORS }, (_, number) => `user-${number}`)
+
+export interface Outcome {
+  readonly row: Row
+  readonly breaches: readonly Breach[]
+  /** Whatever else must not be. */
+  readonly wrong: readonly string[]
+}
+
+/** One fault, under load, and what the checker says of it. */
+export async function strikeUnderLoad(site: Site, { name, strike }: Scenario): Promise<Outcome> {
+  const stalls = monitorEventLoopDelay()
+  stalls.enable()
+  for (const monitor of site.monitors) monitor.commands.length = 0
+  const load = new Load(site.nodes, { visitors: VISITORS, revokes: site.store === OURS })
+  load.begin()
+  await sleep(WARM_UP)
+  const struck = Date.now()
+  await strike(site)
+  const over = Date.now()
+  const recovered = await recovers(site, load, over)
+  // What is stale shows itself now.
+  await sleep(BOUNDS.maxStaleness)
+  await load.end()
+  stalls.disable()
+  const history = historyOf(site, load, stalls.max / 1e6 + (await longestStall(site)))
+  const breaches = brokenPromises(history)
+  const wrong = site.nodes.flatMap(({ name, faults }) => faults.map(fault => `${name}: ${fault}`))
+  if (!recovered) wrong.push(`not all was well again after ${RECOVERS_WITHIN} ms`)
+  const wellAgain = Math.max(lastError(load.operations), ...load.fromMemoryAfter(over).values())
+  const row = rowOf(name, site.store, { history, breaches, struck, over, wellAgain })
+  return { row, breaches, wrong }
+}
+
+/** Whether there comes a second without an error, and all that have a memory answer from it again. */
+async function recovers(site: Site, load: Load, over: number): Promise<boolean> {
+  const isWell = () => {
+    const since = Date.now() - WELL_FOR
+    const again = load.fromMemoryAfter(over)
+    return (
+      over < since && lastError(load.operations) < since && site.cached.every(({ name }) => again.has(name))
+    )
+  }
+  return until(isWell, { timeout: RECOVERS_WITHIN }).catch(() => false)
+}
+
+/** Of those that have not been stopped. */
+async function longestStall({ nodes }: Site): Promise<number> {
+  const going = nodes.filter(({ pauses }) => pauses.length === 0)
+  return Math.max(...(await Promise.all(going.map(node => node.longestStall()))))
+}
+
+function historyOf(site: Site, load: Load, stalled: number): History {
+  const losses = { emptied: site.emptied, deposed: new Set(site.deposed.keys()) }
+  const { writes, ends, lost } = executedOn(site.monitors, losses, site.store === OURS)
+  const executed = new Set([...writes.values()].flat().map(({ version }) => version))
+  const longest = Object.entries(COMMANDS).map(([kind, commands]) => [
+    kind,
+    commands * DEADLINE + QUEUE + STALLS * stalled,
+  ])
+  return {
+    operations: load.operations.map(operation => asRefused(operation, executed)),
+    writes,
+    ends,
+    lost,
+    deposed: [...site.deposed.values()],
+    setClocks: [],
+    pauses: new Map(site.nodes.map(({ name, pauses }) => [name, pauses])),
+    bounds: { ...BOUNDS, tombstoneTtl: site.tombstoneTtl, longest: Object.fromEntries(longest) },
+    userOf: load.userOf,
+  }
+}
+
+/** express-session is told of no refusal, and neither is who has sent the request: no server has executed it. */
+function asRefused(operation: Operation, executed: ReadonlySet<number | undefined>): Operation {
+  const { version, outcome } = operation
+  if (version === undefined || outcome !== 'done' || executed.has(version)) return operation
+  return { ...operation, outcome: 'refused', reason: 'destroyed' }
+}
+
+function lastError(operations: readonly Operation[]): number {
+  return Math.max(0, ...operations.filter(hasFailed).map(({ ended = 0 }) => ended))
+}

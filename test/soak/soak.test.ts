@@ -1,0 +1,97 @@
+import { expect, it } from 'vitest'
+import type { Resources } from '../faults/app-node.js'
+import type { Row } from '../faults/row.js'
+import { type Scenario, scenarios } from '../faults/scenarios.js'
+import { Site } from '../faults/site.js'
+import { OURS } from '../faults/stores.js'
+import { strikeUnderLoad, USERS } from '../faults/strike-under-load.js'
+import { realRedis } from '../support/redis-server.js'
+import { until } from '../support/until.js'
+import { type Calm, writeReport } from './report.js'
+
+/** It is a command of its own. */
+const MINUTES = Number(process.env.SOAK_MINUTES ?? 10)
+const MINUTE = 60_000
+const SHOWN = 5
+/** Short, so that in the end nothing is left of it. */
+const TOMBSTONE_TTL = 6_000
+/** What the collector and the compiler make of the same work at another time. */
+const HEAP_MAY_GROW_BY = 4 * 1024 * 1024
+
+/** Those that a site survives that was not opened for them. */
+const mixed = scenarios.filter(({ options }) => !options)
+
+it.runIf(process.env.SOAK_MINUTES !== undefined && realRedis())(
+  `when it is over, after ${MINUTES} minutes of trouble, nothing is left of it`,
+  { timeout: MINUTES * MINUTE + 4 * MINUTE },
+  async () => {
+    const site = await Site.onRedis({ store: OURS, tombstoneTtl: TOMBSTONE_TTL })
+    const rows: Row[] = []
+    const strike = async (scenario: Scenario) => {
+      const { row, breaches, wrong } = await strikeUnderLoad(site, scenario)
+      rows.push(row)
+      expect(wrong, row.fault).toEqual([])
+      expect(breaches.slice(0, SHOWN), `${breaches.length} broken promises, ${row.fault}`).toEqual([])
+    }
+    try {
+      // What is used for the first time stays.
+      await strike(scenarios[0] as Scenario)
+      const before = await calm(site)
+      const over = Date.now() + MINUTES * MINUTE
+      do await strike(mixed[Math.floor(Math.random() * mixed.length)] as Scenario)
+      while (Date.now() < over)
+      await returnsTo(before, site)
+      const after = await calm(site)
+      if (process.env.WRITE_SOAK === '1')
+        await writeReport(MINUTES, rows, { before, after }, await versionOf(site))
+    } finally {
+      await site.stop()
+    }
+  },
+)
+
+/** Everybody has logged out, and what remembers that has come to its end. */
+async function calm(site: Site): Promise<Calm> {
+  const node = site.node('b')
+  await node.send('POST', '/clear')
+  for (const user of USERS) await node.send('POST', `/revoke?user=${user}`)
+  const admin = site.server.client()
+  await until(async () => (await admin.dbsize()) === 0, {
+    timeout: 5 * TOMBSTONE_TTL,
+    message: 'all keys to end',
+  })
+  const keys = await admin.dbsize()
+  admin.disconnect()
+  const counted = site.nodes.map(async each => [each.name, await each.resources()] as const)
+  return { keys, nodes: new Map(await Promise.all(counted)) }
+}
+
+/** Timers and connections come and go; as many must be seen as there were. */
+async function returnsTo(before: Calm, site: Site): Promise<void> {
+  let differences: string[] = []
+  await until(
+    async () => {
+      const after = await calm(site)
+      differences = [...before.nodes].flatMap(([name, counts]) =>
+        differencesOf(name, counts, after.nodes.get(name) as Resources),
+      )
+      return differences.length === 0
+    },
+    { timeout: MINUTE, message: () => `everything to be as it was before; ${differences.join(', ')}` },
+  )
+}
+
+function differencesOf(name: string, before: Resources, after: Resources): string[] {
+  const counts = (['handles', 'timers', 'listeners'] as const)
+    .filter(kind => after[kind] > before[kind])
+    .map(kind => `${name} has ${after[kind]} ${kind}, it had ${before[kind]}`)
+  const grown = after.heap - before.heap
+  return grown > HEAP_MAY_GROW_BY ? [...counts, `the heap of ${name} has grown by ${grown}`] : counts
+}
+
+async function versionOf(site: Site): Promise<string> {
+  const admin = site.server.client()
+  const info = await admin.info('server')
+  admin.disconnect()
+  return /redis_version:(\S+)/.exec(info)?.[1] ?? ''
+}
