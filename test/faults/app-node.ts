@@ -21,6 +21,8 @@ export interface AppSettings {
   readonly cluster?: readonly object[]
   readonly sentinels?: readonly object[]
   readonly master?: string
+  /** The option of ioredis: it listens to what the Sentinels say. */
+  readonly failoverDetector?: boolean
 }
 
 export interface Answer {

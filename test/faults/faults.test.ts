@@ -1,10 +1,13 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { realRedis, startRedis } from '../support/redis-server.js'
-import { failovers } from './failovers.js'
+import { clusterScenarios } from './cluster-scenarios.js'
+import { redisScenarios } from './redis-scenarios.js'
 import { missingRows, writeReport } from './report.js'
 import type { Row } from './row.js'
 import { runScenario } from './run-scenario.js'
-import { scenarios } from './scenarios.js'
+import type { Scenario } from './scenario.js'
+import { sentinelScenarios } from './sentinel-scenarios.js'
+import type { Deployment } from './site.js'
 import { OURS, stores } from './stores.js'
 
 const SHOWN = 10
@@ -14,18 +17,20 @@ const everything = process.env.WRITE_FAULTS === '1'
 const rows: Row[] = []
 
 describe.skipIf(!realRedis())('three nodes under load keep every promise while', () => {
-  for (const scenario of [...scenarios, ...failovers]) {
+  const each = <On extends Deployment>(scenario: Scenario<On>) =>
     it.runIf(everything || scenario.always)(scenario.name, { timeout: 120_000 }, async () => {
       const { breaches, wrong, row } = await runScenario(scenario, OURS)
       rows.push(row)
       expect(wrong).toEqual([])
       expect(breaches.slice(0, SHOWN), `${breaches.length} broken promises`).toEqual([])
     })
-  }
+  redisScenarios.forEach(each)
+  clusterScenarios.forEach(each)
+  sentinelScenarios.forEach(each)
 })
 
 describe.runIf(everything && realRedis())('for comparison', () => {
-  for (const scenario of scenarios) {
+  for (const scenario of redisScenarios) {
     for (const store of stores.filter(each => each !== OURS)) {
       it(`${store}: ${scenario.name}`, { timeout: 120_000 }, async () => {
         rows.push((await runScenario(scenario, store)).row)

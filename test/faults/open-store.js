@@ -19,6 +19,7 @@ import { Cluster, Redis } from 'ioredis'
  * @property {{ host: string, port: number }[]} [cluster]
  * @property {{ host: string, port: number }[]} [sentinels]
  * @property {string} [master]
+ * @property {boolean} [failoverDetector]
  */
 
 /**
@@ -45,8 +46,8 @@ export async function openStore(settings) {
 }
 
 /** @param {Settings} settings */
-function clientOf({ url, cluster, sentinels, master }) {
+function clientOf({ url, cluster, sentinels, master, failoverDetector = false }) {
   if (cluster) return new Cluster(cluster)
-  if (sentinels) return new Redis({ sentinels, name: master ?? '' })
+  if (sentinels) return new Redis({ sentinels, name: master ?? '', failoverDetector })
   return new Redis(url ?? '')
 }

@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeSection } from '../support/page-section.js'
 import { ROOT } from '../support/run-command.js'
-import { failovers } from './failovers.js'
+import { clusterScenarios } from './cluster-scenarios.js'
+import { redisScenarios } from './redis-scenarios.js'
 import type { Row } from './row.js'
-import { scenarios } from './scenarios.js'
+import { sentinelScenarios } from './sentinel-scenarios.js'
 import { OURS, stores } from './stores.js'
 
 const PAGE = 'reliability.md'
@@ -15,8 +16,8 @@ const HEAD = [
 
 /** Which store meets which fault. */
 export const meetings: readonly { fault: string; store: string }[] = [
-  ...scenarios.flatMap(({ name }) => stores.map(store => ({ fault: name, store }))),
-  ...failovers.map(({ name }) => ({ fault: name, store: OURS })),
+  ...redisScenarios.flatMap(({ name }) => stores.map(store => ({ fault: name, store }))),
+  ...[...clusterScenarios, ...sentinelScenarios].map(({ name }) => ({ fault: name, store: OURS })),
 ]
 
 /** Puts the table into the page. A run that was of a part, or failed, leaves the page alone. */

@@ -1,6 +1,5 @@
 import type { Span } from '../checker/history.js'
-import type { RedisCluster } from '../support/redis-cluster.js'
-import { startRedisCluster } from '../support/redis-cluster.js'
+import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisSentinel, startSentinel } from '../support/redis-sentinel.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
@@ -18,92 +17,59 @@ const TOMBSTONE_TTL = 600_000
 export interface SiteOptions {
   readonly store: string
   readonly config?: Record<string, string>
-  /** The option of the stores; otherwise as it is by default. */
-  readonly tombstoneTtl?: number
+  /** Of all nodes. */
+  readonly everywhere?: Partial<AppSettings>
   /** What differs for one of the nodes. */
   readonly settings?: Readonly<Record<string, Partial<AppSettings>>>
 }
 
+/** One Redis or several. */
+export interface Deployment {
+  stop(): Promise<void>
+}
+
+interface Parts<On extends Deployment> {
+  readonly deployment: On
+  readonly servers: readonly RedisServer[]
+  startApp(settings: AppSettings): Promise<AppNode>
+}
+
 /** All that a scenario can break: apps, servers, and what lies between them. */
-export class Site {
+export class Site<On extends Deployment = Deployment> {
   readonly store: string
   readonly tombstoneTtl: number
+  readonly deployment: On
   readonly servers: readonly RedisServer[]
-  readonly nodes: readonly AppNode[]
   readonly monitors: readonly Monitor[]
-  readonly cluster: RedisCluster | undefined
-  readonly sentinel: RedisSentinel | undefined
+  readonly nodes: readonly AppNode[]
+  /** When a server has come back without its data. */
   readonly emptied: number[] = []
+  /** Those in whose place another has come, and for how long they took writes all the same. */
   readonly deposed = new Map<RedisServer, Span>()
-  readonly #owners: readonly { stop(): Promise<void> }[]
 
-  private constructor(parts: {
-    options: SiteOptions
-    servers: readonly RedisServer[]
-    nodes: readonly AppNode[]
-    monitors: readonly Monitor[]
-    cluster?: RedisCluster
-    sentinel?: RedisSentinel
-    owners: readonly { stop(): Promise<void> }[]
-  }) {
-    this.store = parts.options.store
-    this.tombstoneTtl = parts.options.tombstoneTtl ?? TOMBSTONE_TTL
-    this.servers = parts.servers
-    this.nodes = parts.nodes
-    this.monitors = parts.monitors
-    this.cluster = parts.cluster
-    this.sentinel = parts.sentinel
-    this.#owners = parts.owners
+  private constructor(
+    { store, everywhere }: SiteOptions,
+    { deployment, servers }: Parts<On>,
+    monitors: readonly Monitor[],
+    nodes: readonly AppNode[],
+  ) {
+    this.store = store
+    this.tombstoneTtl = everywhere?.tombstoneTtl ?? TOMBSTONE_TTL
+    this.deployment = deployment
+    this.servers = servers
+    this.monitors = monitors
+    this.nodes = nodes
   }
 
-  /** One Redis, with a proxy of its own in front of it for each app. */
-  static async onRedis(options: SiteOptions): Promise<Site> {
-    const server = await startRedis(options.config ? { config: options.config } : {})
-    const monitors = [await Monitor.attach(server)]
-    const nodes = await Promise.all(
-      settingsOf(options).map(async settings => {
-        const proxy = await startProxy(server.port)
-        return AppNode.start({ ...settings, url: proxy.url }, proxy)
-      }),
-    )
-    return new Site({ options, servers: [server], nodes, monitors, owners: [server] })
-  }
-
-  /** Three primaries, each with a replica. */
-  static async onCluster(options: SiteOptions): Promise<Site> {
-    const cluster = await startRedisCluster({ primaries: 3, replicasPerPrimary: 1 })
-    const monitors = await Promise.all(cluster.nodes.map(server => Monitor.attach(server)))
-    const nodes = await Promise.all(
-      settingsOf(options).map(settings => AppNode.start({ ...settings, cluster: cluster.startupNodes })),
-    )
-    return new Site({
-      options,
-      servers: cluster.nodes,
-      nodes,
-      monitors,
-      cluster,
-      owners: [cluster],
-    })
-  }
-
-  /** A primary with two replicas, and three Sentinels. */
-  static async behindSentinel(options: SiteOptions): Promise<Site> {
-    const sentinel = await startSentinel()
-    const { servers, sentinels, masterName } = sentinel
-    const monitors = await Promise.all(servers.map(server => Monitor.attach(server)))
-    const nodes = await Promise.all(
-      settingsOf(options).map(settings => AppNode.start({ ...settings, sentinels, master: masterName })),
-    )
-    return new Site({ options, servers, nodes, monitors, sentinel, owners: [sentinel] })
+  static async open<On extends Deployment>(options: SiteOptions, parts: Parts<On>): Promise<Site<On>> {
+    const monitors = await Promise.all(parts.servers.map(server => Monitor.attach(server)))
+    const nodes = await Promise.all(settingsOf(options).map(settings => parts.startApp(settings)))
+    return new Site(options, parts, monitors, nodes)
   }
 
   /** Those that answer from memory, and say so. */
   get cached(): readonly AppNode[] {
     return this.store === OURS ? this.nodes.filter(({ name }) => name !== WITHOUT_MEMORY) : []
-  }
-
-  get server(): RedisServer {
-    return this.servers[0] as RedisServer
   }
 
   node(name: string): AppNode {
@@ -115,12 +81,46 @@ export class Site {
   async stop(): Promise<void> {
     for (const monitor of this.monitors) monitor.stop()
     await Promise.all(this.nodes.map(node => node.stop()))
-    await Promise.all(this.#owners.map(owner => owner.stop()))
+    await this.deployment.stop()
   }
 }
 
-function settingsOf({ store, tombstoneTtl, settings = {} }: SiteOptions): AppSettings[] {
-  const common = { store, ...(tombstoneTtl !== undefined && { tombstoneTtl }) }
+/** One Redis, with a proxy of its own in front of it for each app. */
+export async function onRedis(options: SiteOptions): Promise<Site<RedisServer>> {
+  const server = await startRedis(options.config ? { config: options.config } : {})
+  return Site.open(options, {
+    deployment: server,
+    servers: [server],
+    async startApp(settings) {
+      const proxy = await startProxy(server.port)
+      return AppNode.start({ ...settings, url: proxy.url }, proxy)
+    },
+  })
+}
+
+/** Three primaries, each with a replica. */
+export async function onCluster(options: SiteOptions): Promise<Site<RedisCluster>> {
+  const cluster = await startRedisCluster({ primaries: 3, replicasPerPrimary: 1 })
+  return Site.open(options, {
+    deployment: cluster,
+    servers: cluster.nodes,
+    startApp: settings => AppNode.start({ ...settings, cluster: cluster.startupNodes }),
+  })
+}
+
+/** A primary with two replicas, and three Sentinels. */
+export async function behindSentinel(options: SiteOptions): Promise<Site<RedisSentinel>> {
+  const sentinel = await startSentinel(options.config)
+  const { servers, sentinels, masterName } = sentinel
+  return Site.open(options, {
+    deployment: sentinel,
+    servers,
+    startApp: settings => AppNode.start({ ...settings, sentinels, master: masterName }),
+  })
+}
+
+function settingsOf({ store, everywhere, settings = {} }: SiteOptions): AppSettings[] {
+  const common = { store, ...everywhere }
   const cached = NAMES.map(nodeId => ({ ...common, nodeId, ...settings[nodeId] }))
   if (store !== OURS) return cached
   return [...cached, { ...common, nodeId: WITHOUT_MEMORY, cache: false }]

@@ -6,8 +6,8 @@ import { until } from '../support/until.js'
 import { executedOn } from './executed-on.js'
 import { Load } from './load.js'
 import { hasFailed, type Row, rowOf } from './row.js'
-import type { Scenario } from './scenarios.js'
-import type { Site } from './site.js'
+import type { Scenario } from './scenario.js'
+import type { Deployment, Site } from './site.js'
 import { OURS } from './stores.js'
 
 const VISITORS = 40
@@ -51,7 +51,10 @@ export interface Outcome {
 }
 
 /** One fault, under load, and what the checker says of it. */
-export async function strikeUnderLoad(site: Site, { name, strike }: Scenario): Promise<Outcome> {
+export async function strikeUnderLoad<On extends Deployment>(
+  site: Site<On>,
+  { name, strike }: Scenario<On>,
+): Promise<Outcome> {
   const stalls = monitorEventLoopDelay()
   stalls.enable()
   for (const monitor of site.monitors) monitor.commands.length = 0

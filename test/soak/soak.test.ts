@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
 import type { Resources } from '../faults/app-node.js'
+import { redisScenarios } from '../faults/redis-scenarios.js'
 import type { Row } from '../faults/row.js'
-import { type Scenario, scenarios } from '../faults/scenarios.js'
-import { Site } from '../faults/site.js'
+import { onRedis, type Site } from '../faults/site.js'
 import { OURS } from '../faults/stores.js'
 import { strikeUnderLoad, USERS } from '../faults/strike-under-load.js'
-import { realRedis } from '../support/redis-server.js'
+import { type RedisServer, realRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import { type Calm, writeReport } from './report.js'
 
@@ -19,15 +19,16 @@ const TOMBSTONE_TTL = 6_000
 const HEAP_MAY_GROW_BY = 4 * 1024 * 1024
 
 /** Those that a site survives that was not opened for them. */
-const mixed = scenarios.filter(({ options }) => !options)
+const mixed = redisScenarios.filter(({ options }) => !options)
+const pick = (share: number) => mixed[Math.floor(share * mixed.length)] as (typeof mixed)[number]
 
 it.runIf(process.env.SOAK_MINUTES !== undefined && realRedis())(
   `when it is over, after ${MINUTES} minutes of trouble, nothing is left of it`,
   { timeout: MINUTES * MINUTE + 4 * MINUTE },
   async () => {
-    const site = await Site.onRedis({ store: OURS, tombstoneTtl: TOMBSTONE_TTL })
+    const site = await onRedis({ store: OURS, everywhere: { tombstoneTtl: TOMBSTONE_TTL } })
     const rows: Row[] = []
-    const strike = async (scenario: Scenario) => {
+    const strike = async (scenario: (typeof redisScenarios)[number]) => {
       const { row, breaches, wrong } = await strikeUnderLoad(site, scenario)
       rows.push(row)
       expect(wrong, row.fault).toEqual([])
@@ -35,10 +36,10 @@ it.runIf(process.env.SOAK_MINUTES !== undefined && realRedis())(
     }
     try {
       // What is used for the first time stays.
-      await strike(scenarios[0] as Scenario)
+      await strike(pick(0))
       const before = await calm(site)
       const over = Date.now() + MINUTES * MINUTE
-      do await strike(mixed[Math.floor(Math.random() * mixed.length)] as Scenario)
+      do await strike(pick(Math.random()))
       while (Date.now() < over)
       await returnsTo(before, site)
       const after = await calm(site)
@@ -51,11 +52,11 @@ it.runIf(process.env.SOAK_MINUTES !== undefined && realRedis())(
 )
 
 /** Everybody has logged out, and what remembers that has come to its end. */
-async function calm(site: Site): Promise<Calm> {
+async function calm(site: Site<RedisServer>): Promise<Calm> {
   const node = site.node('b')
   await node.send('POST', '/clear')
   for (const user of USERS) await node.send('POST', `/revoke?user=${user}`)
-  const admin = site.server.client()
+  const admin = site.deployment.client()
   await until(async () => (await admin.dbsize()) === 0, {
     timeout: 5 * TOMBSTONE_TTL,
     message: 'all keys to end',
@@ -67,7 +68,7 @@ async function calm(site: Site): Promise<Calm> {
 }
 
 /** Timers and connections come and go; as many must be seen as there were. */
-async function returnsTo(before: Calm, site: Site): Promise<void> {
+async function returnsTo(before: Calm, site: Site<RedisServer>): Promise<void> {
   let differences: string[] = []
   await until(
     async () => {
@@ -89,8 +90,8 @@ function differencesOf(name: string, before: Resources, after: Resources): strin
   return grown > HEAP_MAY_GROW_BY ? [...counts, `the heap of ${name} has grown by ${grown}`] : counts
 }
 
-async function versionOf(site: Site): Promise<string> {
-  const admin = site.server.client()
+async function versionOf(site: Site<RedisServer>): Promise<string> {
+  const admin = site.deployment.client()
   const info = await admin.info('server')
   admin.disconnect()
   return /redis_version:(\S+)/.exec(info)?.[1] ?? ''

@@ -20,9 +20,9 @@ interface Sentinel {
 }
 
 /** Starts a master, two replicas and the three Sentinels that watch them; it ends with the test file at the latest. */
-export async function startSentinel(): Promise<RedisSentinel> {
+export async function startSentinel(config: Record<string, string> = {}): Promise<RedisSentinel> {
   const directory = await mkdtemp(join(inject('runDirectory'), 'sentinel-'))
-  const set = new RedisSentinel(directory)
+  const set = new RedisSentinel(directory, config)
   try {
     await set.start()
     return set
@@ -35,12 +35,15 @@ export async function startSentinel(): Promise<RedisSentinel> {
 export class RedisSentinel {
   readonly masterName = MASTER_NAME
   #directory: string
+  /** Of each server. */
+  #config: Record<string, string>
   #servers: RedisServer[] = []
   #sentinels: Sentinel[] = []
   #clients = new Set<Redis>()
 
-  constructor(directory: string) {
+  constructor(directory: string, config: Record<string, string>) {
     this.#directory = directory
+    this.#config = config
   }
 
   get sentinels(): { host: string; port: number }[] {
@@ -53,9 +56,9 @@ export class RedisSentinel {
   }
 
   async start(): Promise<void> {
-    const master = await startRedis({ config: { 'repl-diskless-sync-delay': 0 } })
+    const master = await startRedis({ config: { ...this.#config, 'repl-diskless-sync-delay': 0 } })
     this.#servers.push(master)
-    for (let i = 0; i < REPLICAS; i++) this.#servers.push(await startReplica(master))
+    for (let i = 0; i < REPLICAS; i++) this.#servers.push(await startReplica(master, this.#config))
     for (let i = 0; i < SENTINELS; i++) this.#sentinels.push(await this.#startSentinel(master, i))
     await until(() => this.#complete(), { timeout: 30_000, message: 'the Sentinels to know each other' })
   }
@@ -160,10 +163,10 @@ export class RedisSentinel {
   }
 }
 
-async function startReplica(master: RedisServer): Promise<RedisServer> {
+async function startReplica(master: RedisServer, config: Record<string, string>): Promise<RedisServer> {
   const replica = await startRedis({
     args: ['--replicaof', master.host, String(master.port)],
-    config: { 'replica-announce-ip': HOST },
+    config: { ...config, 'replica-announce-ip': HOST },
   })
   const admin = replica.client()
   await until(async () => (await admin.info('replication')).includes('master_link_status:up'), {

@@ -1,18 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
+import type { RedisServer } from '../support/redis-server.js'
 import type { ProxyConnection } from '../support/tcp-proxy.js'
 import type { AppNode } from './app-node.js'
-import { Site, type SiteOptions } from './site.js'
-
-export interface Scenario {
-  readonly name: string
-  readonly open: (options: SiteOptions) => Promise<Site>
-  readonly options?: Omit<SiteOptions, 'store'>
-  /** Also runs with every `npm test`. */
-  readonly always?: boolean
-  /** Makes it go wrong; resolves when it is over. */
-  readonly strike: (site: Site) => Promise<void>
-}
+import type { Scenario } from './scenario.js'
+import { onRedis, type Site } from './site.js'
 
 const HELD = 3_000
 const HOUR = 3_600_000
@@ -20,8 +12,7 @@ const HOUR = 3_600_000
 const MAX_FILLER = 64 * 1024
 const MAX_FILLERS = 500
 
-/** On one Redis. */
-export const scenarios: readonly Scenario[] = [
+export const redisScenarios: readonly Scenario<RedisServer>[] = [
   scenario('nothing', async () => sleep(HELD)),
   scenario(
     'the subscriber is cut, again and again',
@@ -68,7 +59,7 @@ export const scenarios: readonly Scenario[] = [
   }),
   scenario('the output buffer of the subscriber overflows', overflow),
   scenario('`CLIENT KILL` of all', async site => {
-    const admin = site.server.client()
+    const admin = site.deployment.client()
     const clients = String(await admin.client('LIST')).split('\n')
     for (const client of clients) {
       const [, id, command] = /^id=(\d+) .*cmd=(\S+)/.exec(client) ?? []
@@ -100,7 +91,7 @@ export const scenarios: readonly Scenario[] = [
     { always: true },
   ),
   scenario('`FLUSHALL`', async site => {
-    await site.server.client().flushall()
+    await site.deployment.client().flushall()
   }),
   scenario('Redis is killed, and restarted without its data', async site => {
     await restart(site)
@@ -110,9 +101,9 @@ export const scenarios: readonly Scenario[] = [
     options: { config: { appendonly: 'yes', appendfsync: 'always' } },
   }),
   scenario('Redis is stopped for 4 s', async site => {
-    await site.server.pause()
+    await site.deployment.pause()
     await sleep(4_000)
-    site.server.resume()
+    site.deployment.resume()
   }),
   scenario('50 ms of latency', async site => {
     for (const { proxy } of site.nodes) proxy?.delay(25)
@@ -132,10 +123,10 @@ export const scenarios: readonly Scenario[] = [
 
 function scenario(
   name: string,
-  strike: Scenario['strike'],
-  more: Pick<Scenario, 'options' | 'always'> = {},
-): Scenario {
-  return { name, open: Site.onRedis, strike, ...more }
+  strike: Scenario<RedisServer>['strike'],
+  more: Pick<Scenario<RedisServer>, 'options' | 'always'> = {},
+): Scenario<RedisServer> {
+  return { name, open: onRedis, strike, ...more }
 }
 
 function subscribersOf({ proxy }: AppNode): ProxyConnection[] {
@@ -147,17 +138,17 @@ function othersOf({ proxy }: AppNode): ProxyConnection[] {
 }
 
 /** Nobody gets through before all that happens is seen. */
-async function restart(site: Site): Promise<void> {
+async function restart(site: Site<RedisServer>): Promise<void> {
   const refuse = (refusing: boolean) => Promise.all(site.nodes.map(({ proxy }) => proxy?.refuse(refusing)))
   await refuse(true)
-  await site.server.restart()
+  await site.deployment.restart()
   await Promise.all(site.monitors.map(monitor => monitor.attached()))
   await refuse(false)
 }
 
 /** Redis gives up a subscriber for whom it has to keep too much. */
-async function overflow(site: Site): Promise<void> {
-  const admin = site.server.client()
+async function overflow(site: Site<RedisServer>): Promise<void> {
+  const admin = site.deployment.client()
   const subscribers = async () =>
     String(await admin.client('LIST', 'TYPE', 'PUBSUB'))
       .trim()

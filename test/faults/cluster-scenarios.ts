@@ -1,0 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import keySlot from 'cluster-key-slot'
+import type { RedisCluster } from '../support/redis-cluster.js'
+import type { RedisServer } from '../support/redis-server.js'
+import { becomesPrimary, becomesReplica } from './roles.js'
+import type { Scenario } from './scenario.js'
+import { onCluster, type Site } from './site.js'
+
+const SLOTS_MOVED = 200
+
+export const clusterScenarios: readonly Scenario<RedisCluster>[] = [
+  scenario('nothing', async () => sleep(2_000)),
+  scenario('a primary is killed', async site => {
+    const [primary, replica] = firstShardOf(site)
+    const from = Date.now()
+    await primary.kill()
+    site.deposed.set(primary, { from, to: Date.now() })
+    await becomesPrimary(replica)
+  }),
+  scenario('a failover on request', async site => {
+    const [primary, replica] = firstShardOf(site)
+    const from = Date.now()
+    const admin = replica.client()
+    await admin.call('CLUSTER', 'FAILOVER')
+    admin.disconnect()
+    await becomesPrimary(replica)
+    await becomesReplica(primary)
+    site.deposed.set(primary, { from, to: Date.now() })
+  }),
+  scenario(`${SLOTS_MOVED} slots move to another primary`, reshard),
+]
+
+function scenario(name: string, strike: Scenario<RedisCluster>['strike']): Scenario<RedisCluster> {
+  return { name: `Redis Cluster: ${name}`, open: onCluster, strike }
+}
+
+/** A primary and its replica. */
+function firstShardOf({ servers }: Site<RedisCluster>): [RedisServer, RedisServer] {
+  return [servers[0], servers[servers.length / 2]] as [RedisServer, RedisServer]
+}
+
+/** Those of the first primary in which something lies go to the second, one key after the other. */
+async function reshard({ servers }: Site<RedisCluster>): Promise<void> {
+  const primaries = servers.slice(0, servers.length / 2)
+  const to = primaries[1] as RedisServer
+  const admins = primaries.map(server => server.client())
+  const [source, target] = admins as [(typeof admins)[0], (typeof admins)[0]]
+  const [sourceId, targetId] = await Promise.all([source, target].map(each => each.call('CLUSTER', 'MYID')))
+  const keys = await source.keys('*')
+  const slots = [...new Set(keys.map(key => keySlot(key)))].slice(0, SLOTS_MOVED)
+  for (const slot of slots) {
+    await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(sourceId))
+    await source.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(targetId))
+    for (;;) {
+      const moving = (await source.call('CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[]
+      if (moving.length === 0) break
+      await source.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...moving)
+    }
+    for (const admin of [target, source, ...admins.slice(2)]) {
+      await admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(targetId))
+    }
+  }
+  for (const admin of admins) admin.disconnect()
+}
