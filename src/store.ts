@@ -2,7 +2,6 @@ import type session from 'express-session'
 import type { SessionData } from 'express-session'
 import { type Assembly, assemble } from './assembly.js'
 import type { SessionHandle } from './base/session-handle.js'
-import { checkId } from './base/session-id.js'
 import type { StoreEvents } from './base/store-events.js'
 import type { Coordinator } from './bus/coordinator.js'
 import { type Callback, settle } from './contracts/callback.js'
@@ -160,7 +159,6 @@ export class ClusteredRedisStore<
 
   /** What names a session where its id must not be seen. With `hashIds` it is what queries show of the session. */
   handleOf(sid: string): SessionHandle {
-    checkId(sid)
     return this.parts.names.handleOf(sid)
   }
 

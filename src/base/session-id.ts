@@ -14,6 +14,10 @@ export function checkId(id: unknown): asserts id is string {
   if (id.length > LONGEST_ID) {
     throw new SessionError(`A session id may have ${LONGEST_ID} characters, got one with ${id.length}`)
   }
+  // In UTF-8 every half is written alike, so that two such ids would open one session.
+  if (!id.isWellFormed()) {
+    throw new SessionError('A session id must be well-formed text, got one with half of a surrogate pair')
+  }
   // Or whoever has read Redis could log in with what stands there.
   if (isHandleText(id)) {
     throw new SessionError(

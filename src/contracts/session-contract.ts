@@ -2,7 +2,6 @@ import type { Clock } from '../base/clock.js'
 import { ClosedError, RefusedError, ReplicationError, SessionError, StoreError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { SessionHandle } from '../base/session-handle.js'
-import { checkId } from '../base/session-id.js'
 import type { Emit } from '../base/store-events.js'
 import { cookieOf, sameMaxAge } from '../codec/record.js'
 import type { SessionNames } from '../redis/session-names.js'
@@ -57,7 +56,7 @@ export class SessionContract {
     try {
       await this.#save(id, session, caller)
     } catch (error) {
-      this.#saveFailed(error, String(id), session, caller)
+      this.#saveFailed(error, id, session, caller)
     }
   }
 
@@ -137,9 +136,11 @@ export class SessionContract {
   }
 
   /** Throws where the caller can still do something about it. */
-  #saveFailed(error: unknown, id: string, session: unknown, caller: Caller): void {
+  #saveFailed(error: unknown, given: unknown, session: unknown, caller: Caller): void {
     const { names, emit, onSaveError } = this.#options
     if (error instanceof RefusedError) {
+      // Only what may be an id gets as far as that.
+      const id = given as string
       if (!error.sessionEnded) {
         const sighting = this.#sightingOf(id, session as object, caller)
         // express-session saves once more when the response is on its way, with nobody left to tell.
@@ -162,7 +163,7 @@ export class SessionContract {
 
   #check(id: unknown): asserts id is string {
     if (this.#closed) throw new ClosedError()
-    checkId(id)
+    this.#options.names.check(id)
   }
 
   #handOut({ data, sighting }: Found, caller: Caller): object | undefined {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { ChainableCommander, Redis } from 'ioredis'
 import type { Confirmers } from './confirmers.js'
 import type {
@@ -113,8 +114,8 @@ export class IoredisPrimary implements RedisPrimary {
   }
 
   async scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }> {
-    const [next, keys] = await this.#connection.scan(cursor, 'MATCH', pattern, 'COUNT', count)
-    return { cursor: next, keys }
+    const [next, keys] = await this.#connection.scanBuffer(cursor, 'MATCH', pattern, 'COUNT', count)
+    return { cursor: String(next), keys: keys.filter(isText).map(String) }
   }
 
   async scanLives(
@@ -135,7 +136,11 @@ export class IoredisPrimary implements RedisPrimary {
     }
     const reply = await this.#run(scanLivesScript, [cursor, pattern, count])
     const [next, keys, lives] = reply as [Buffer | string, (Buffer | string)[], (number | string)[]]
-    return { cursor: String(next), keys: keys.map(String), lives: lives.map(Number) }
+    return {
+      cursor: String(next),
+      keys: keys.filter(isText).map(String),
+      lives: lives.filter((_life, index) => isText(keys[index] ?? '')).map(Number),
+    }
   }
 
   async read(keys: readonly string[]): Promise<StoredValue[]> {
@@ -172,6 +177,11 @@ export class IoredisPrimary implements RedisPrimary {
   get #prefix(): string {
     return String(this.#connection.options.keyPrefix ?? '')
   }
+}
+
+/** No session has a key that is none: as text it would be the key of another. */
+function isText(key: Buffer | string): boolean {
+  return typeof key === 'string' || isUtf8(key)
 }
 
 async function runIdOf(connection: Redis): Promise<string> {

@@ -47,6 +47,11 @@ export class Keyspace {
     this.channel = channel ?? `${OWN}bus:${place.database}:${place.clientPrefix}${prefix}`
   }
 
+  /** Whether the key of a session would be among our own, which a prefix allows that is empty or a beginning of theirs. */
+  isOwn(id: string): boolean {
+    return OWN.startsWith(this.#prefix) && (this.#prefix + id).startsWith(OWN)
+  }
+
   session(id: string): string {
     return this.#prefix + id
   }

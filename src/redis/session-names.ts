@@ -1,7 +1,7 @@
-import { OptionError } from '../base/errors.js'
+import { OptionError, SessionError } from '../base/errors.js'
 import { hashOf, idBehind, isHandleText, SessionHandle } from '../base/session-handle.js'
 import { checkId } from '../base/session-id.js'
-import type { Keyspace } from './keyspace.js'
+import { type Keyspace, OWN } from './keyspace.js'
 
 /** What a hash begins with, and what is left of it in an index. */
 const ALGORITHM = 'sha256:'
@@ -59,6 +59,15 @@ export class SessionNames {
     }
   }
 
+  /** Throws if there can be no session of this id. */
+  check(id: unknown): asserts id is string {
+    checkId(id)
+    if (!this.#keyspace.isOwn(id)) return
+    throw new SessionError(
+      `A session id must not make a key that starts with '${OWN}', as the store's own keys do; with another prefix none does`,
+    )
+  }
+
   nameOf(id: string): string {
     return this.#hashing === false ? id : this.#keyspace.tagOf(id) + hashOf(id)
   }
@@ -68,6 +77,7 @@ export class SessionNames {
   }
 
   handleOf(id: string): SessionHandle {
+    this.check(id)
     return new SessionHandle(this.#keyspace.tagOf(id) + hashOf(id), id)
   }
 
@@ -80,7 +90,7 @@ export class SessionNames {
 
   refOfEither(given: string | SessionHandle): SessionRef {
     if (given instanceof SessionHandle) return this.refOfHandle(given)
-    checkId(given)
+    this.check(given)
     return this.refOf(given)
   }
 

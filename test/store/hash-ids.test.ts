@@ -527,7 +527,7 @@ describe('revoke', () => {
       let moving: string[] = []
       let moved = 0
       type Send = (...args: unknown[]) => Promise<[string, unknown[]]>
-      const scan = client.scan.bind(client) as Send
+      const scan = client.scanBuffer.bind(client) as unknown as Send
       const script = (client as unknown as { evalshaBuffer: Send }).evalshaBuffer.bind(client)
       const moveBehind = async (send: Send, args: unknown[]) => {
         const step = await send(...args)
@@ -540,7 +540,7 @@ describe('revoke', () => {
         return step
       }
       Object.assign(client, {
-        scan: (...args: unknown[]) => moveBehind(scan, args),
+        scanBuffer: (...args: unknown[]) => moveBehind(scan, args),
         evalshaBuffer: (...args: unknown[]) =>
           args[0] === scanLivesScript.sha ? moveBehind(script, args) : script(...args),
       })
