@@ -14,6 +14,9 @@ export interface Moment {
   readonly monotonic: number
 }
 
+/** The last moment that a date can tell, in ms since the epoch. */
+export const LATEST = 8.64e15
+
 const LONGEST_TIMER = 2 ** 31 - 1
 
 export const systemClock: Clock = {

@@ -1,3 +1,4 @@
+import { LATEST } from '../base/clock.js'
 import type { Serializer } from './serializer.js'
 
 /**
@@ -54,7 +55,8 @@ export function setExpiry(record: object, expiresAt: number | undefined, now: nu
   const { cookie, _expire } = record as SessionRecord
   // A cookie without a maximum age lives as long as the browser; it must stay so.
   if (isObject(cookie) && typeof cookie.originalMaxAge === 'number') {
-    cookie.expires = new Date(expiresAt ?? now + cookie.originalMaxAge)
+    const end = expiresAt ?? now + cookie.originalMaxAge
+    cookie.expires = new Date(Math.max(-LATEST, Math.min(end, LATEST)))
   }
   if (typeof _expire === 'number') {
     const { _maxAge } = record as { _maxAge?: unknown }

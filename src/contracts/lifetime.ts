@@ -1,3 +1,4 @@
+import { isDate } from 'node:util/types'
 import { SessionError } from '../base/errors.js'
 import { cookieOf } from '../codec/record.js'
 import type { Life } from '../sessions/sessions.js'
@@ -21,8 +22,8 @@ export function lifeByRecord(session: object, ttl: Ttl, now: number, sighting?: 
   const expires = cookie ? cookie.expires : _expire
   // null and false stand for a cookie that ends with the browser.
   if (expires === undefined || expires === null || expires === false) return { ttl }
-  const end = new Date(expires as string | number | Date).getTime()
-  const left = checked(end - now, 'The end of the session (cookie.expires, cookie.maxAge or _expire) is')
+  const end = timeOf(expires)
+  const left = Math.min(end - now, LONGEST_LIFE)
   if (end !== sighting?.expiresAt) return { ttl: left, endsAt: end }
   // The app did not say how long it is to live. If it ended while the request ran, it begins anew.
   if (left > 0) return { ttl: left, endsAt: end, unmoved: true }
@@ -44,13 +45,31 @@ export function lifeByMaxAge(session: object, maxAge: unknown, ttl: Ttl): Life {
 }
 
 function lifeByFunction(session: object, ttl: (session: never) => number): Life {
-  const ttlOf = (session: object) => checked(ttl(session as never), 'The function in the option ttl answered')
+  const ttlOf = (session: object) => {
+    const ms: unknown = ttl(session as never)
+    if (typeof ms === 'number' && Number.isFinite(ms)) return Math.min(ms, LONGEST_LIFE)
+    throw new SessionError(
+      `The function in the option ttl answered ${kindOf(ms)}, which is no number of milliseconds`,
+    )
+  }
   return { ttl: ttlOf(session), ttlOf }
 }
 
-function checked(ms: unknown, subject: string): number {
-  if (typeof ms === 'number' && Number.isFinite(ms)) return Math.min(ms, LONGEST_LIFE)
-  throw new SessionError(`${subject} ${String(ms)}, which is no number of milliseconds`)
+/** Only of what a date is made: anything else would be taken for one that is long past, and the session destroyed. */
+function timeOf(end: unknown): number {
+  const isTime = typeof end === 'string' || typeof end === 'number' || isDate(end)
+  const time = isTime ? new Date(end).getTime() : Number.NaN
+  if (!Number.isNaN(time)) return time
+  throw new SessionError(
+    `The end of the session (cookie.expires, cookie.maxAge or _expire): got ${kindOf(end)}, allowed is a date, as such, as text or in milliseconds`,
+  )
+}
+
+/** Text is not quoted: it stands in the session. */
+function kindOf(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean' || value === undefined) return String(value)
+  if (isDate(value)) return Number.isNaN(value.getTime()) ? 'an invalid date' : 'a date'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function positive(value: unknown): number | undefined {

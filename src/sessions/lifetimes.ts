@@ -1,5 +1,10 @@
-import { type Clock, elapsed, momentOf } from '../base/clock.js'
+import { type Clock, elapsed, LATEST, momentOf } from '../base/clock.js'
 import type { Expiry } from '../cache/entry.js'
+
+/** What is left of a life by PTTL at `now`, in ms: infinite if there is no end, or none that a date can tell. */
+export function leftBy(pttl: number, now: number): number {
+  return pttl === -1 || pttl > LATEST - now ? Number.POSITIVE_INFINITY : pttl
+}
 
 /**
  * How long sessions are to live, in the words of Redis. How old one is, nodes tell by their own clocks: one whose clock is wrong

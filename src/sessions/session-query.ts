@@ -8,7 +8,7 @@ import type { Stats } from '../observe/stats.js'
 import type { StoredValue } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { KeyWalk, Page, ScannedKey } from './key-walk.js'
-import type { Lifetimes } from './lifetimes.js'
+import { type Lifetimes, leftBy } from './lifetimes.js'
 import { readAhead } from './read-ahead.js'
 import type { SessionReader } from './session-reader.js'
 import { type SessionView, viewOf } from './session-view.js'
@@ -139,7 +139,7 @@ export class SessionQuery {
     if (value === 'nothing' || life === -2 || id === undefined) return undefined
     if (value === 'no string') return this.#unreadable(ref, 'the key holds something else than a string')
     const visited = ({ text, created }: Opened) => {
-      const left = lifetimes.capped(life === -1 ? Number.POSITIVE_INFINITY : life, created)
+      const left = lifetimes.capped(leftBy(life, at), created)
       return left > 0 || over ? { ref, view: viewOf(id, serializer.parse(text), left, at) } : undefined
     }
     const failed = (error: unknown) => {

@@ -8,6 +8,7 @@ import type { GuardedPort } from '../redis/guarded-port.js'
 import { loadScript } from '../redis/scripts.js'
 import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
 import type { SessionReply } from '../redis/session-reply.js'
+import { leftBy } from './lifetimes.js'
 
 const SESSIONS_READ = 100
 
@@ -123,7 +124,7 @@ export class SessionReader {
       unreadable: Number(foreign) === 1 ? 'the key holds something else than a string' : undefined,
       tombstone: String(tombstone),
       seenAt,
-      expiry: { since: readAt, ms: pttl === -1 ? Number.POSITIVE_INFINITY : pttl },
+      expiry: { since: readAt, ms: leftBy(pttl, readAt.wall) },
       readAt,
     }
     // -2: it expired between the two commands of a server that runs them apart.

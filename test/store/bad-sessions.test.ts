@@ -178,7 +178,7 @@ describe('a lifetime', () => {
     ['-Infinity', Number.NEGATIVE_INFINITY],
     ['a string', '60000' as unknown as number],
     ['undefined', undefined as unknown as number],
-  ])('that the function in the option ttl gives as %s refuses the save', async (_what, ttl) => {
+  ])('that the function in the option ttl gives as %s refuses the save', async (what, ttl) => {
     const strange = openStore({ redis: server.url, ttl: () => ttl })
     for (const error of [
       await rejection(strange.set('one', { user: 'ada' })),
@@ -188,7 +188,7 @@ describe('a lifetime', () => {
       expect(error).toBeInstanceOf(SessionError)
       expect(error).toHaveProperty(
         'message',
-        `The function in the option ttl answered ${String(ttl)}, which is no number of milliseconds`,
+        `The function in the option ttl answered ${what}, which is no number of milliseconds`,
       )
     }
     expect(await store.size()).toBe(0)
