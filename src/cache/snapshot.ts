@@ -43,23 +43,32 @@ export class Snapshot {
 
   copy(): object {
     const { data } = this
-    return this.#parsing.isJson ? copyObject(data as JsonObject) : data
+    return this.#parsing.isJson ? copyOf(data as JsonObject) : data
   }
 }
 
-function copyObject(object: JsonObject): JsonObject {
+/** Not by recursion: what others have stored may be nested deeper than any stack. */
+function copyOf(object: JsonObject): JsonObject {
   // A spread defines each key, also one named `__proto__`; assigning to a key that is already there cannot reach a setter.
   const copy = { ...object }
-  for (const key in copy) {
-    const value = copy[key] as Json
-    if (typeof value === 'object' && value !== null) copy[key] = copyNested(value)
+  const open: (Json[] | JsonObject)[] = [copy]
+  const nested = (value: Json[] | JsonObject): Json => {
+    const inner = Array.isArray(value) ? value.slice() : { ...value }
+    open.push(inner)
+    return inner
+  }
+  for (let outer = open.pop(); outer; outer = open.pop()) {
+    if (Array.isArray(outer)) {
+      for (let index = 0; index < outer.length; index++) {
+        const value = outer[index] as Json
+        if (typeof value === 'object' && value !== null) outer[index] = nested(value)
+      }
+    } else {
+      for (const key in outer) {
+        const value = outer[key] as Json
+        if (typeof value === 'object' && value !== null) outer[key] = nested(value)
+      }
+    }
   }
   return copy
-}
-
-function copyNested(value: Json[] | JsonObject): Json {
-  if (!Array.isArray(value)) return copyObject(value)
-  return value.map(element =>
-    typeof element === 'object' && element !== null ? copyNested(element) : element,
-  )
 }

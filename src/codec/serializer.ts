@@ -44,7 +44,12 @@ export function checkedSerializer(serializer: Serializer): CheckedSerializer {
       } catch (cause) {
         throw new SessionError('The session cannot be stored: serializer.stringify threw', cause)
       }
-      if (typeof text === 'string') return text
+      if (typeof text === 'string') {
+        if (text.isWellFormed()) return text
+        throw new SessionError(
+          'The session cannot be stored: serializer.stringify answered with half of a surrogate pair, which is no text in UTF-8',
+        )
+      }
       if (text instanceof Promise) ignore(text)
       throw new SessionError(
         `The session cannot be stored: serializer.stringify answered with ${kindOf(text)} instead of a string`,

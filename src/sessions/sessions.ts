@@ -259,7 +259,12 @@ export class Sessions {
   #unchanged(before: object, session: object, { ttl }: Life): boolean {
     const { serializer } = this.#options.text
     if (!sameMaxAge(before, session, this.slack(ttl))) return false
-    return bodyOf(before, serializer) === bodyOf(session, serializer)
+    try {
+      return bodyOf(before, serializer) === bodyOf(session, serializer)
+    } catch {
+      // The save will say why it cannot be stored.
+      return false
+    }
   }
 }
 
