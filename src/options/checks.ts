@@ -1,6 +1,13 @@
+import { inspect } from 'node:util'
 import { OptionError } from '../base/errors.js'
 
 const LONGEST_DURATION = 10 * 365 * 86_400_000
+const LONGEST_QUOTE = 100
+
+/** What leaving an option out stands for. Null is refused: who writes it may mean "none", and is not to be given a default. */
+export function orElse<T>(value: T | undefined, unset: T): T {
+  return value === undefined ? unset : value
+}
 
 export function duration(name: string, value: unknown, least: number): number {
   // Redis takes whole milliseconds only.
@@ -25,13 +32,22 @@ export function whole(name: string, value: unknown, most: number, least = 1): nu
 }
 
 export function text(name: string, value: unknown, { empty = false } = {}): string {
-  if (typeof value === 'string' && (empty || value !== '')) return value
-  throw invalid(name, value, empty ? 'a string' : 'a string that is not empty')
+  if (typeof value !== 'string' || (!empty && value === '')) {
+    throw invalid(name, value, empty ? 'a string' : 'a string that is not empty')
+  }
+  // Redis gets UTF-8, in which every half is written alike: two names would be one.
+  if (value.isWellFormed()) return value
+  throw invalid(name, value, 'well-formed text, without half a surrogate pair')
 }
 
 export function flag(name: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw invalid(name, value, 'true or false')
+  throw invalid(name, withoutSecret(value), 'true or false')
+}
+
+/** A key that was put somewhere by mistake must not be quoted; none is shorter. */
+export function withoutSecret<T>(value: T): T | string {
+  return typeof value === 'string' && value.length >= 16 ? `(${value.length} characters)` : value
 }
 
 export function oneOf<T>(name: string, value: unknown, allowed: readonly T[]): T {
@@ -75,5 +91,6 @@ export function isObject(value: unknown): value is object {
 }
 
 function quoted(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value)
+  if (typeof value === 'function') return 'a function'
+  return inspect(value, { maxStringLength: LONGEST_QUOTE })
 }

@@ -1,6 +1,6 @@
 import { OptionError } from '../base/errors.js'
 import { type EncryptionKey, keyBytes } from '../codec/key-ring.js'
-import { flag, isObject } from './checks.js'
+import { flag, isObject, orElse } from './checks.js'
 import { checkNamesOfKey } from './names.js'
 import type { StoreOptions } from './store-options.js'
 
@@ -27,8 +27,8 @@ export function parseEncryption(encryption: StoreOptions['encryption']): Encrypt
   const parsed = keys.map((key: unknown, index) => parseKey(`encryption.keys[${index}]`, key))
   const again = parsed.find(({ id }, index) => parsed.findIndex(other => other.id === id) !== index)
   if (again) throw new OptionError(`encryption.keys: got the id '${again.id}' twice, allowed is each id once`)
-  const write = flag('encryption.write', encryption.write ?? true)
-  const acceptPlaintext = flag('encryption.acceptPlaintext', encryption.acceptPlaintext ?? !write)
+  const write = flag('encryption.write', orElse(encryption.write, true))
+  const acceptPlaintext = flag('encryption.acceptPlaintext', orElse(encryption.acceptPlaintext, !write))
   if (!write && !acceptPlaintext) {
     throw new OptionError(
       'encryption.acceptPlaintext: got false while encryption.write is false, allowed is true: this node could not read what it writes',

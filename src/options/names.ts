@@ -1,4 +1,5 @@
 import { OptionError } from '../base/errors.js'
+import { isObject } from './checks.js'
 
 const NAMES: Record<string, readonly string[]> = {
   '': [
@@ -39,32 +40,34 @@ const NAMES: Record<string, readonly string[]> = {
 const NAMES_OF_A_KEY = ['id', 'secret']
 
 /** What other stores call it, written without case and separators, and what it is here. */
-const ELSEWHERE: Record<string, string> = {
-  client: 'redis',
-  connectionstring: 'redis',
-  redisconnection: 'redis',
-  redisurl: 'redis',
-  url: 'redis',
-  keyprefix: 'prefix',
-  timeout: 'ttl (in milliseconds)',
-  maxage: 'ttl (in milliseconds)',
-  disabletouch: 'touchEvery (in milliseconds; touches are few anyway)',
-  nodeid: 'cluster.nodeId',
-  channel: 'cluster.channel',
-  enableretry: 'retry (on by default)',
-  circuitbreakerenabled: 'breaker (on by default)',
-  secret: 'encryption: { keys: [{ id, secret }] }',
-  encryptionkey: 'encryption: { keys: [{ id, secret }] }',
-  compressdata: 'compression',
-  compressionthreshold: 'compression.threshold',
-  encryptredisdata: 'encryption',
-  localcacheenabled: 'cache (false switches it off)',
-  localcachettl: 'cache.ttl',
-  localcachemaxsize: 'cache.maxEntries',
-  maxsize: 'cache.maxEntries',
-  max: 'cache.maxEntries',
-  enabled: 'cluster: false or cache: false to switch it off',
-}
+const ELSEWHERE = new Map(
+  Object.entries({
+    client: 'redis',
+    connectionstring: 'redis',
+    redisconnection: 'redis',
+    redisurl: 'redis',
+    url: 'redis',
+    keyprefix: 'prefix',
+    timeout: 'ttl (in milliseconds)',
+    maxage: 'ttl (in milliseconds)',
+    disabletouch: 'touchEvery (in milliseconds; touches are few anyway)',
+    nodeid: 'cluster.nodeId',
+    channel: 'cluster.channel',
+    enableretry: 'retry (on by default)',
+    circuitbreakerenabled: 'breaker (on by default)',
+    secret: 'encryption: { keys: [{ id, secret }] }',
+    encryptionkey: 'encryption: { keys: [{ id, secret }] }',
+    compressdata: 'compression',
+    compressionthreshold: 'compression.threshold',
+    encryptredisdata: 'encryption',
+    localcacheenabled: 'cache (false switches it off)',
+    localcachettl: 'cache.ttl',
+    localcachemaxsize: 'cache.maxEntries',
+    maxsize: 'cache.maxEntries',
+    max: 'cache.maxEntries',
+    enabled: 'cluster: false or cache: false to switch it off',
+  }),
+)
 
 /** What belongs to the client. */
 const OF_THE_CLIENT = ['host', 'port', 'db', 'password', 'username', 'sentinels', 'name', 'tls']
@@ -75,7 +78,7 @@ const NOWHERE = ['disablettl', 'scancount']
 export function checkNames(options: object): void {
   for (const [group, known] of Object.entries(NAMES)) {
     const value = group === '' ? options : (options as Record<string, unknown>)[group]
-    if (typeof value === 'object' && value !== null) check(group, value, known)
+    if (isObject(value)) check(group, value, known)
   }
 }
 
@@ -107,12 +110,13 @@ function check(group: string, options: object, known: readonly string[]): void {
 
 function suggest(name: string, group: string, known: readonly string[]): string | undefined {
   const plain = name.toLowerCase().replace(/[^a-z]/g, '')
+  const elsewhere = ELSEWHERE.get(plain)
   const same = known.find(other => other.toLowerCase() === plain)
   const near = known.find(other => distance(other.toLowerCase(), plain) <= 2)
-  const here = same ?? (Object.hasOwn(ELSEWHERE, plain) ? undefined : near)
+  const here = same ?? (elsewhere ? undefined : near)
   if (here) return group === '' ? here : `${group}.${here}`
   // What is an option of the whole store is no help within a group.
-  return group === '' || ELSEWHERE[plain]?.startsWith(group) ? ELSEWHERE[plain] : undefined
+  return group === '' || elsewhere?.startsWith(group) ? elsewhere : undefined
 }
 
 /** How many letters have to be changed, added or left out. */

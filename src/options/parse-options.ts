@@ -8,7 +8,19 @@ import { type CheckedSerializer, checkedSerializer, jsonSerializer } from '../co
 import type { GuardOptions } from '../redis/guarded-port.js'
 import { OWN } from '../redis/keyspace.js'
 import type { IdHashing } from '../redis/session-names.js'
-import { duration, group, invalid, isObject, lifeOf, methods, oneOf, text, whole } from './checks.js'
+import {
+  duration,
+  group,
+  invalid,
+  isObject,
+  lifeOf,
+  methods,
+  oneOf,
+  orElse,
+  text,
+  whole,
+  withoutSecret,
+} from './checks.js'
 import { type EncryptionConfig, parseEncryption } from './encryption-options.js'
 import { checkNames } from './names.js'
 import type { StoreOptions } from './store-options.js'
@@ -62,37 +74,37 @@ export function parseOptions<Session extends object, IndexName extends string>(
     unset: {},
     names: 'nodeId, channel, maxStaleness, probeEvery',
   })
-  const deadline = duration('deadline', options.deadline ?? 1_000, 1)
-  const tombstoneTtl = duration('tombstoneTtl', options.tombstoneTtl ?? 600_000, 1_000)
-  const heldFor = cache && parseHeldFor(cache.ttl ?? Math.min(30_000, tombstoneTtl / 2), tombstoneTtl)
+  const deadline = duration('deadline', orElse(options.deadline, 1_000), 1)
+  const tombstoneTtl = duration('tombstoneTtl', orElse(options.tombstoneTtl, 600_000), 1_000)
+  const heldFor = cache && parseHeldFor(orElse(cache.ttl, Math.min(30_000, tombstoneTtl / 2)), tombstoneTtl)
   return Object.freeze({
-    redis: redis(options.redis ?? 'redis://127.0.0.1:6379'),
-    prefix: prefix(options.prefix ?? 'sess:'),
-    ttl: lifetime(options.ttl ?? 86_400_000),
-    touchEvery: duration('touchEvery', options.touchEvery ?? 60_000, 0),
+    redis: redis(orElse(options.redis, 'redis://127.0.0.1:6379')),
+    prefix: prefix(orElse(options.prefix, 'sess:')),
+    ttl: lifetime(orElse(options.ttl, 86_400_000)),
+    touchEvery: duration('touchEvery', orElse(options.touchEvery, 60_000), 0),
     tombstoneTtl,
     cache: cache && {
-      maxEntries: whole('cache.maxEntries', cache.maxEntries ?? 10_000, MOST_ENTRIES),
+      maxEntries: whole('cache.maxEntries', orElse(cache.maxEntries, 10_000), MOST_ENTRIES),
       ttl: heldFor as number,
     },
     cluster: cluster && parseCluster(cluster),
     deadline,
     retry: parseRetry(options.retry),
     breaker: parseBreaker(options.breaker),
-    staleIfError: parseStaleIfError(options.staleIfError ?? 0, heldFor),
-    onSaveError: oneOf('onSaveError', options.onSaveError ?? 'error', ['error', 'log'] as const),
+    staleIfError: parseStaleIfError(orElse(options.staleIfError, 0), heldFor),
+    onSaveError: oneOf('onSaveError', orElse(options.onSaveError, 'error'), ['error', 'log'] as const),
     waitForReplicas: parseReplicas(options.waitForReplicas, deadline),
     compression: parseCompression(options.compression),
-    maxSessionBytes: whole('maxSessionBytes', options.maxSessionBytes ?? 16 * 1024 * 1024, MOST_BYTES),
+    maxSessionBytes: whole('maxSessionBytes', orElse(options.maxSessionBytes, 16 * 1024 * 1024), MOST_BYTES),
     encryption: parseEncryption(options.encryption),
-    hashIds: oneOf('hashIds', withoutSecret(options.hashIds ?? false), [false, 'adopt', true] as const),
+    hashIds: oneOf('hashIds', withoutSecret(orElse(options.hashIds, false)), [false, 'adopt', true] as const),
     serializer:
       options.serializer === undefined
         ? jsonSerializer
         : checkedSerializer(methods('serializer', options.serializer, ['stringify', 'parse'])),
     ...parseUserOptions(options),
-    logger: methods('logger', options.logger ?? silentLogger, ['debug', 'info', 'warn', 'error']),
-    clock: methods('clock', options.clock ?? systemClock, ['wall', 'monotonic', 'after']),
+    logger: methods('logger', orElse(options.logger, silentLogger), ['debug', 'info', 'warn', 'error']),
+    clock: methods('clock', orElse(options.clock, systemClock), ['wall', 'monotonic', 'after']),
   })
 }
 
@@ -106,8 +118,12 @@ function parseHeldFor(value: unknown, tombstoneTtl: number): number {
 function parseCluster(
   cluster: Exclude<StoreOptions<object>['cluster'], false | undefined>,
 ): Config['cluster'] {
-  const maxStaleness = duration('cluster.maxStaleness', cluster.maxStaleness ?? 2_000, 20)
-  const probeEvery = duration('cluster.probeEvery', cluster.probeEvery ?? Math.min(500, maxStaleness / 4), 5)
+  const maxStaleness = duration('cluster.maxStaleness', orElse(cluster.maxStaleness, 2_000), 20)
+  const probeEvery = duration(
+    'cluster.probeEvery',
+    orElse(cluster.probeEvery, Math.min(500, maxStaleness / 4)),
+    5,
+  )
   if (probeEvery > maxStaleness / 2) {
     throw invalid(
       'cluster.probeEvery',
@@ -116,7 +132,10 @@ function parseCluster(
     )
   }
   return {
-    nodeId: text('cluster.nodeId', cluster.nodeId ?? (process.env.NODE_ID || `${hostname()}:${process.pid}`)),
+    nodeId: text(
+      'cluster.nodeId',
+      orElse(cluster.nodeId, process.env.NODE_ID || `${hostname()}:${process.pid}`),
+    ),
     channel: cluster.channel === undefined ? undefined : text('cluster.channel', cluster.channel),
     maxStaleness,
     probeEvery,
@@ -127,8 +146,8 @@ function parseRetry(value: StoreOptions['retry']): Config['retry'] {
   const retry = group('retry', value, { unset: {}, names: 'attempts, delay' })
   return (
     retry && {
-      attempts: whole('retry.attempts', retry.attempts ?? 3, 100),
-      delay: duration('retry.delay', retry.delay ?? 50, 1),
+      attempts: whole('retry.attempts', orElse(retry.attempts, 3), 100),
+      delay: duration('retry.delay', orElse(retry.delay, 50), 1),
     }
   )
 }
@@ -137,8 +156,8 @@ function parseBreaker(value: StoreOptions['breaker']): Config['breaker'] {
   const breaker = group('breaker', value, { unset: {}, names: 'failures, openFor' })
   return (
     breaker && {
-      failures: whole('breaker.failures', breaker.failures ?? 5, 1_000_000),
-      openFor: duration('breaker.openFor', breaker.openFor ?? 1_000, 1),
+      failures: whole('breaker.failures', orElse(breaker.failures, 5), 1_000_000),
+      openFor: duration('breaker.openFor', orElse(breaker.openFor, 1_000), 1),
     }
   )
 }
@@ -155,26 +174,25 @@ function parseStaleIfError(value: unknown, heldFor: number | false): number {
 function parseReplicas(value: StoreOptions['waitForReplicas'], deadline: number): Config['waitForReplicas'] {
   const replicas = group('waitForReplicas', value, { unset: false, names: 'count, timeout' })
   if (!replicas) return false
-  const timeout = duration('waitForReplicas.timeout', replicas.timeout ?? deadline / 2, 1)
+  const timeout = duration('waitForReplicas.timeout', orElse(replicas.timeout, deadline / 2), 1)
   if (timeout >= deadline) {
     throw invalid('waitForReplicas.timeout', timeout, `less than the deadline (${deadline} ms)`)
   }
-  return { count: whole('waitForReplicas.count', replicas.count ?? 1, 100), timeout }
+  return { count: whole('waitForReplicas.count', orElse(replicas.count, 1), 100), timeout }
 }
 
 function parseCompression(value: StoreOptions['compression']): Config['compression'] {
   const compression = group('compression', value, { unset: false, names: 'threshold, algorithm' })
   return (
     compression && {
-      threshold: whole('compression.threshold', compression.threshold ?? 1_024, MOST_BYTES, 0),
-      algorithm: oneOf('compression.algorithm', compression.algorithm ?? 'deflate', COMPRESSION_ALGORITHMS),
+      threshold: whole('compression.threshold', orElse(compression.threshold, 1_024), MOST_BYTES, 0),
+      algorithm: oneOf(
+        'compression.algorithm',
+        orElse(compression.algorithm, 'deflate'),
+        COMPRESSION_ALGORITHMS,
+      ),
     }
   )
-}
-
-/** A key that was put here by mistake must not be quoted. */
-function withoutSecret<T>(value: T): T | string {
-  return typeof value === 'string' && value.length > 20 ? `(${value.length} characters)` : value
 }
 
 function redis(value: unknown): Redis | Cluster | string {
@@ -222,5 +240,5 @@ function lifetime(value: unknown): Config['ttl'] {
 }
 
 function hidePassword(url: string): string {
-  return url.replace(/^(.*?\/\/)?.*@/, '$1***@').replace(/\?.*$/, '?***')
+  return url.replace(/^((?:rediss?|https?):?\/\/)?.*@/is, '$1***@').replace(/\?.*$/, '?***')
 }

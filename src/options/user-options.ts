@@ -2,7 +2,7 @@ import { OptionError } from '../base/errors.js'
 import type { IndexFunction } from '../indexes/session-indexes.js'
 import type { Merge } from '../sessions/conflicts.js'
 import type { OnLimit } from '../sessions/session-limit.js'
-import { group, invalid, isObject, lifeOf, oneOf, whole } from './checks.js'
+import { group, invalid, isObject, lifeOf, oneOf, orElse, whole } from './checks.js'
 import type { StoreOptions } from './store-options.js'
 
 /** What sessions are found by, and what may become of them. */
@@ -27,7 +27,9 @@ export function parseUserOptions(options: object): UserConfig {
     absoluteTtl: absoluteTtl === undefined ? Number.POSITIVE_INFINITY : lifeOf('absoluteTtl', absoluteTtl),
     maxSessions: parseMaxSessions(maxSessions, [...parsed.keys()]),
     conflicts:
-      typeof conflicts === 'function' ? (conflicts as Merge) : parseConflicts(conflicts ?? 'last-write-wins'),
+      typeof conflicts === 'function'
+        ? (conflicts as Merge)
+        : parseConflicts(orElse(conflicts, 'last-write-wins')),
   }
 }
 
@@ -54,7 +56,7 @@ function parseMaxSessions(value: Given['maxSessions'], names: string[]): UserCon
   return {
     by: oneOf('maxSessions.by', limit.by, names),
     max: whole('maxSessions.max', limit.max, MOST_SESSIONS),
-    onLimit: oneOf('maxSessions.onLimit', limit.onLimit ?? 'evict-oldest', [
+    onLimit: oneOf('maxSessions.onLimit', orElse(limit.onLimit, 'evict-oldest'), [
       'evict-oldest',
       'reject',
     ] as const),
