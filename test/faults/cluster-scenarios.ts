@@ -17,6 +17,15 @@ export const clusterScenarios: readonly Scenario<RedisCluster>[] = [
     site.deposed.set(primary, { from, to: Date.now() })
     await becomesPrimary(replica)
   }),
+  scenario('a primary is stopped, deposed, and goes on', async site => {
+    const [primary, replica] = firstShardOf(site)
+    const from = Date.now()
+    await primary.pause()
+    await becomesPrimary(replica)
+    primary.resume()
+    await becomesReplica(primary)
+    site.deposed.set(primary, { from, to: Date.now() })
+  }),
   scenario('a failover on request', async site => {
     const [primary, replica] = firstShardOf(site)
     const from = Date.now()
