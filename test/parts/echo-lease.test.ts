@@ -32,6 +32,7 @@ describe('a lease', () => {
     lease.sent('1', at(1))
     lease.sent('2', at(2))
     expect(lease.echoed('2')).toBe(false)
+    expect(lease.echoed('1')).toBe(true)
   })
 
   it('does not mind nonces that it did not send, or that come twice', () => {

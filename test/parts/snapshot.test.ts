@@ -34,4 +34,22 @@ describe('a snapshot', () => {
     expect(one.size).toBe(5)
     expect([...one].filter(value => other.has(value))).toEqual([])
   })
+
+  it('is parsed once if it is JSON, and for each copy if it may hold what JSON does not', () => {
+    for (const [isJson, times] of [
+      [true, 1],
+      [false, 2],
+    ] as const) {
+      let parsed = 0
+      const parsing = { isJson, parse: (text: string): object => ({ text, parsed: ++parsed }) }
+      const snapshot = new Snapshot('a session', parsing)
+      expect(snapshot.copy()).toEqual({ text: 'a session', parsed: 1 })
+      expect(snapshot.copy()).toEqual({ text: 'a session', parsed: times })
+    }
+  })
+
+  it('knows whether its text is one of a session', () => {
+    expect(new Snapshot('{}', jsonSerializer).isReadable).toBe(true)
+    expect(new Snapshot('{', jsonSerializer).isReadable).toBe(false)
+  })
 })
