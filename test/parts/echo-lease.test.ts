@@ -35,6 +35,14 @@ describe('a lease', () => {
     expect(lease.echoed('1')).toBe(true)
   })
 
+  it('takes a nonce for overtaken only while it was not heard, whether or not it was confirmed', () => {
+    const lease = new EchoLease()
+    lease.sent('1', at(1))
+    lease.sent('2', at(2))
+    expect(lease.echoed('1')).toBe(true)
+    expect(lease.echoed('2')).toBe(true)
+  })
+
   it('does not mind nonces that it did not send, or that come twice', () => {
     const lease = new EchoLease()
     lease.sent('1', at(1))

@@ -48,6 +48,12 @@ describe('a snapshot', () => {
     }
   })
 
+  it('hands out instances of classes as such, where there may be any (guards: only JSON is copied)', () => {
+    const when = new Date(0)
+    const snapshot = new Snapshot('a session', { isJson: false, parse: () => ({ when }) })
+    expect(snapshot.copy()).toEqual({ when })
+  })
+
   it('knows whether its text is one of a session', () => {
     expect(new Snapshot('{}', jsonSerializer).isReadable).toBe(true)
     expect(new Snapshot('{', jsonSerializer).isReadable).toBe(false)

@@ -1,0 +1,69 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Coordinator } from '../../src/bus/coordinator.js'
+import { ManualClock } from '../support/manual-clock.js'
+import { SimulatedNode } from '../support/simulated-node.js'
+import { SimulatedRedis, settled } from '../support/simulated-redis.js'
+
+let clock: ManualClock
+let redis: SimulatedRedis
+let a: SimulatedNode
+let b: SimulatedNode
+
+beforeEach(async () => {
+  clock = new ManualClock()
+  redis = new SimulatedRedis(clock)
+  a = await SimulatedNode.start(redis, clock, 'a')
+  b = await SimulatedNode.start(redis, clock, 'b')
+  for (const id of ['1', '2']) await a.save(id, { id })
+  for (const id of ['1', '2']) await b.read(id)
+  b.events.length = 0
+})
+
+const coordinatorOf = (node: SimulatedNode): Coordinator => node.parts.coordinator
+
+describe('the coordinator', () => {
+  it('tells how many sessions this node holds, and forgets them for it alone', async () => {
+    expect([coordinatorOf(a).localCache.size, coordinatorOf(b).localCache.size]).toEqual([2, 2])
+    coordinatorOf(b).localCache.clear()
+    await settled()
+    expect([coordinatorOf(a).localCache.size, coordinatorOf(b).localCache.size]).toEqual([2, 0])
+  })
+
+  it('makes every node forget a session, and counts it where another has said so', async () => {
+    const before = b.stats.invalidations
+    await coordinatorOf(a).publishInvalidation('1')
+    await settled()
+    expect([a.peek('1'), b.peek('1')]).toEqual([undefined, undefined])
+    expect([a.peek('2')?.data, b.peek('2')?.data]).toEqual([{ id: '2' }, { id: '2' }])
+    expect(b.stats.invalidations - before).toBe(1)
+    await coordinatorOf(a).publishInvalidation('1')
+    await settled()
+    expect(b.stats.invalidations - before).toBe(1)
+  })
+
+  it('makes every node forget all, and says so there', async () => {
+    const before = b.stats.flushes
+    await coordinatorOf(a).publishCacheClear()
+    expect(coordinatorOf(a).localCache.size).toBe(0)
+    await settled()
+    expect(coordinatorOf(b).localCache.size).toBe(0)
+    expect(b.stats.flushes - before).toBe(1)
+    expect(b.events).toEqual([{ name: 'flushed', detail: { reason: 'a node asked for it' } }])
+  })
+
+  it('forgets all when messages were missed, and says why', async () => {
+    redis.closeSubscribers('b')
+    expect(coordinatorOf(b).localCache.size).toBe(0)
+    expect(b.events[0]).toEqual({
+      name: 'flushed',
+      detail: { reason: 'the subscriber connection was closed' },
+    })
+  })
+
+  it('holds nothing, and does not listen, on a node without a cluster', async () => {
+    const alone = await SimulatedNode.start(redis, clock, 'alone', { cluster: false, cache: false })
+    const coordinator = coordinatorOf(alone)
+    expect([coordinator.localCache.size, coordinator.running]).toEqual([0, false])
+    expect([coordinatorOf(a).running, coordinatorOf(a).nodeId]).toEqual([true, 'a'])
+  })
+})

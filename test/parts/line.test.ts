@@ -1,0 +1,335 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Line } from '../../src/bus/line.js'
+import type { RedisPort, RedisPrimary, SubscriptionListener } from '../../src/redis/redis-port.js'
+import { ManualClock } from '../support/manual-clock.js'
+import { settled } from '../support/simulated-redis.js'
+
+const PROBE_EVERY = 100
+const MAX_STALENESS = 400
+
+let clock: ManualClock
+let told: string[]
+/** What a subscription is to become; a test may replace it. */
+let subscribe: (listener: SubscriptionListener) => Promise<void>
+let opened: { listener: SubscriptionListener; closed: boolean }[]
+/** What the server says to a probe, once it has echoed it. */
+let answer: () => string[]
+let echo: boolean
+let probes: { key: string; channel: string; nonce: string; cluster: string; at: number }[]
+let probeKey: string | undefined
+let isCluster: boolean
+let line: Line
+
+beforeEach(() => {
+  clock = new ManualClock()
+  told = []
+  opened = []
+  probes = []
+  subscribe = async () => {}
+  answer = () => ['run', 'history', '', '']
+  echo = true
+  probeKey = 'a key'
+  isCluster = false
+  line = open()
+})
+
+function open(): Line {
+  const primary = {
+    name: 'redis',
+    subscribe: async (_channels: string[], listener: SubscriptionListener) => {
+      await subscribe(listener)
+      const subscription = { listener, closed: false }
+      opened.push(subscription)
+      return { runId: 'run', close: () => (subscription.closed = true) }
+    },
+  } as unknown as RedisPrimary
+  const port = {
+    get isCluster() {
+      return isCluster
+    },
+    run: async (_script: unknown, [key]: string[], [channel, nonce, cluster]: string[]) => {
+      probes.push({ key, channel, nonce, cluster, at: clock.monotonic() } as never)
+      if (echo) opened.at(-1)?.listener.message('private', String(nonce))
+      return answer()
+    },
+  } as unknown as RedisPort
+  let nonces = 0
+  const options = {
+    port,
+    primary,
+    clock,
+    channel: 'channel',
+    privateChannel: 'private',
+    probeKey: () => probeKey,
+    maxStaleness: MAX_STALENESS,
+    probeEvery: PROBE_EVERY,
+    nextNonce: () => ++nonces,
+  }
+  return new Line(options, {
+    message: text => told.push(`message ${text}`),
+    hearing: () => told.push('hearing'),
+    deaf: reason => told.push(`deaf: ${reason}`),
+    trouble: reason => told.push(`trouble: ${reason}`),
+    heard: () => told.push('heard'),
+    primariesKnown: count => told.push(`primaries ${count}`),
+  })
+}
+
+async function pass(ms: number): Promise<void> {
+  for (; ms > 0; ms -= 10) {
+    clock.advance(Math.min(10, ms))
+    await settled()
+  }
+}
+
+async function start(): Promise<void> {
+  line.open()
+  await settled()
+}
+
+const momentNow = () => ({ wall: clock.wall(), monotonic: clock.monotonic() })
+const refuse = async () => {
+  throw new Error('refused')
+}
+const CLOSED = 'the subscriber connection was closed'
+
+describe('a line', () => {
+  it('hears nothing before it is open, and says so', () => {
+    expect([line.name, line.hearing, line.heardSince, line.identified]).toEqual([
+      'redis',
+      false,
+      undefined,
+      undefined,
+    ])
+    expect(line.trouble).toBe('it is not subscribed yet')
+  })
+
+  it('hears once it is subscribed, and all is well once a probe has counted', async () => {
+    const began = momentNow()
+    await start()
+    expect(told.slice(0, 2)).toEqual(['hearing', 'heard'])
+    expect([line.hearing, line.identified, line.trouble]).toEqual([true, true, undefined])
+    expect(line.heardSince).toEqual(began)
+    expect(probes).toEqual([
+      { key: 'a key', channel: 'private', nonce: 'redis/1', cluster: '', at: began.monotonic },
+    ])
+  })
+
+  it('says that no probe has come back before one has', async () => {
+    echo = false
+    await start()
+    expect([line.hearing, line.heardSince, line.trouble]).toEqual([
+      true,
+      undefined,
+      'no probe has come back yet',
+    ])
+    expect(told).toEqual(['hearing'])
+  })
+
+  it('probes at every interval, and passes on messages, but no nonces', async () => {
+    const began = clock.monotonic()
+    await start()
+    await pass(2 * PROBE_EVERY)
+    expect(probes.map(({ at }) => at - began)).toEqual([0, PROBE_EVERY, 2 * PROBE_EVERY])
+    opened[0]?.listener.message('channel', 'a message')
+    expect(told.filter(what => what.startsWith('message'))).toEqual(['message a message'])
+  })
+
+  it('does not wait any longer after a probe that took longer than an interval', async () => {
+    await start()
+    const slow = answer
+    let late = true
+    answer = () => {
+      if (late) clock.pause(PROBE_EVERY / 2)
+      late = false
+      return slow()
+    }
+    await pass(3 * PROBE_EVERY)
+    const times = probes.map(({ at }) => at)
+    expect(Number(times[2]) - Number(times[1])).toBe(PROBE_EVERY)
+  })
+
+  it('asks a cluster how many primaries there are, and tells', async () => {
+    isCluster = true
+    answer = () => ['run', 'history', '1', '3']
+    await start()
+    expect(probes[0]?.cluster).toBe('1')
+    expect(told).toContain('primaries 3')
+  })
+
+  it('does not compare where the server does not say who it is', async () => {
+    answer = () => ['', '', '', '']
+    await start()
+    expect([line.identified, line.hearing, line.trouble]).toEqual([false, true, undefined])
+  })
+})
+
+describe('a line opens anew', () => {
+  async function opensAnew(reason: string): Promise<void> {
+    expect(told).toContain(`deaf: ${reason}`)
+    expect(opened[0]?.closed).toBe(true)
+    expect([line.hearing, line.heardSince, line.trouble]).toEqual([false, undefined, reason])
+    told = []
+    answer = () => ['run', 'a new history', '', '']
+    echo = true
+    probeKey = 'a key'
+    await pass(50)
+    expect(told).toEqual(['hearing', 'heard'])
+    expect(opened).toHaveLength(2)
+  }
+
+  it('when the subscriber is closed', async () => {
+    await start()
+    opened[0]?.listener.closed()
+    await opensAnew(CLOSED)
+  })
+
+  it('when a probe is overtaken', async () => {
+    echo = false
+    await start()
+    await pass(PROBE_EVERY)
+    opened[0]?.listener.message('private', 'redis/2')
+    await opensAnew('messages were lost: a probe was overtaken by the next')
+  })
+
+  it.each(['READONLY', 'NOREPLICAS', 'CLUSTERDOWN', 'MOVED'])('when the server says %s', async code => {
+    await start()
+    answer = () => {
+      throw new Error(`${code} at its server`)
+    }
+    await pass(PROBE_EVERY)
+    await opensAnew(`${code} at its server`)
+  })
+
+  it('when another server answers', async () => {
+    answer = () => ['another', 'history', '', '']
+    await start()
+    await opensAnew('the subscriber is connected to another server than the commands are')
+  })
+
+  it.each([
+    ['replication', ['run', 'other', '', '']],
+    ['cluster', ['run', 'history', '2', '']],
+  ])('when the history of its %s is another', async (_, other) => {
+    await start()
+    answer = () => other
+    await pass(PROBE_EVERY)
+    await opensAnew('the server follows another history of writes since a failover or a resharding')
+  })
+
+  it('when the server owns none of the keys any more', async () => {
+    await start()
+    probeKey = undefined
+    await pass(PROBE_EVERY)
+    await opensAnew('the server owns none of the keys any more')
+  })
+
+  it('when the server answers for longer than maxStaleness, and nothing is heard', async () => {
+    await start()
+    echo = false
+    await pass(PROBE_EVERY + MAX_STALENESS)
+    expect(line.hearing).toBe(true)
+    await pass(PROBE_EVERY)
+    await opensAnew('the subscriber connection is silent although its server answers')
+  })
+})
+
+describe('a line stays open', () => {
+  it('when a probe fails for another reason, and says which', async () => {
+    await start()
+    const well = answer
+    answer = () => {
+      throw new Error('too late')
+    }
+    await pass(PROBE_EVERY)
+    expect([line.hearing, line.trouble]).toEqual([true, 'too late'])
+    answer = well
+    await pass(PROBE_EVERY)
+    expect(line.trouble).toBeUndefined()
+  })
+})
+
+describe('a line that is refused', () => {
+  it('tries again after 50 ms, doubling up to 2 s, and says why once', async () => {
+    const tries: number[] = []
+    const began = clock.monotonic()
+    subscribe = async () => {
+      tries.push(clock.monotonic() - began)
+      return refuse()
+    }
+    await start()
+    await pass(7_200)
+    expect(tries).toEqual([0, 50, 150, 350, 750, 1_550, 3_150, 5_150, 7_150])
+    expect(told).toEqual(['trouble: refused'])
+    expect([line.hearing, line.trouble]).toEqual([false, 'refused'])
+  })
+
+  it('begins with 50 ms again once a probe has counted', async () => {
+    subscribe = refuse
+    await start()
+    await pass(400)
+    subscribe = async () => {}
+    await pass(400)
+    expect(line.trouble).toBeUndefined()
+    opened[0]?.listener.closed()
+    await pass(50)
+    expect(opened).toHaveLength(2)
+  })
+
+  it('tries again if the connection closes while it is subscribing', async () => {
+    subscribe = async listener => listener.closed()
+    await start()
+    expect([line.hearing, line.trouble]).toEqual([false, CLOSED])
+    expect(told).toEqual([`trouble: ${CLOSED}`])
+    subscribe = async () => {}
+    await pass(50)
+    expect(line.hearing).toBe(true)
+  })
+})
+
+describe('a line that is stopped', () => {
+  it('closes, forgets what it has heard, and does nothing any more', async () => {
+    await start()
+    line.stop()
+    expect([line.hearing, line.heardSince, opened[0]?.closed]).toEqual([false, undefined, true])
+    opened[0]?.listener.message('private', 'redis/1')
+    opened[0]?.listener.closed()
+    told = []
+    await pass(1_000)
+    expect([told, probes.length, opened.length]).toEqual([[], 1, 1])
+  })
+
+  it('closes what is opened too late', async () => {
+    let confirm = () => {}
+    subscribe = () => new Promise(resolve => (confirm = resolve))
+    await start()
+    line.stop()
+    confirm()
+    await settled()
+    expect([opened[0]?.closed, line.hearing, told]).toEqual([true, false, []])
+  })
+
+  it('does not try again when it is refused after that', async () => {
+    let refused = (_: Error) => {}
+    subscribe = () => new Promise((_, reject) => (refused = reject))
+    await start()
+    line.stop()
+    refused(new Error('refused'))
+    subscribe = async () => {}
+    await pass(1_000)
+    expect([opened, told]).toEqual([[], []])
+  })
+
+  it('does not heed the answer to a probe', async () => {
+    let reply = (_: string[]) => {}
+    const late = new Promise<string[]>(resolve => (reply = resolve))
+    answer = () => late as unknown as string[]
+    isCluster = true
+    await start()
+    line.stop()
+    told = []
+    reply(['run', 'history', '1', '3'])
+    await pass(1_000)
+    expect([told, probes.length]).toEqual([[], 1])
+  })
+})
