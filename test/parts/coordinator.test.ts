@@ -60,6 +60,18 @@ describe('the coordinator', () => {
     })
   })
 
+  it('looks anew for sessions under plain ids once messages were missed (guards: one may have been made meanwhile)', async () => {
+    const empty = new SimulatedRedis(clock)
+    const hashing = await SimulatedNode.start(empty, clock, 'hashing', { hashIds: true })
+    const { names } = hashing.parts
+    expect(names.plainMayStand).toBe(false)
+    empty.closeSubscribers('hashing')
+    expect(names.plainMayStand).toBe(true)
+    clock.advance(50)
+    await settled()
+    expect(names.plainMayStand).toBe(false)
+  })
+
   it('holds nothing, and does not listen, on a node without a cluster', async () => {
     const alone = await SimulatedNode.start(redis, clock, 'alone', { cluster: false, cache: false })
     const coordinator = coordinatorOf(alone)

@@ -54,6 +54,16 @@ describe('a lease', () => {
     expect(lease.heardSince).toEqual(at(1))
   })
 
+  it('still waits for the younger probes when one has counted', () => {
+    const lease = new EchoLease()
+    for (const nonce of ['1', '2', '3']) lease.sent(nonce, at(Number(nonce)))
+    for (const nonce of ['1', '2', '3']) {
+      lease.echoed(nonce)
+      lease.confirmed(nonce)
+      expect(lease.heardSince).toEqual(at(Number(nonce)))
+    }
+  })
+
   it('tells since when an executed probe waits to be heard', () => {
     const lease = new EchoLease()
     lease.sent('1', at(1))
