@@ -18,6 +18,7 @@ let echo: boolean
 let probes: { key: string; channel: string; nonce: string; cluster: string; at: number }[]
 let probeKey: string | undefined
 let isCluster: boolean
+let primariesKnown: () => void
 let line: Line
 
 beforeEach(() => {
@@ -30,6 +31,7 @@ beforeEach(() => {
   echo = true
   probeKey = 'a key'
   isCluster = false
+  primariesKnown = () => {}
   line = open()
 })
 
@@ -71,7 +73,10 @@ function open(): Line {
     deaf: reason => told.push(`deaf: ${reason}`),
     trouble: reason => told.push(`trouble: ${reason}`),
     heard: () => told.push('heard'),
-    primariesKnown: count => told.push(`primaries ${count}`),
+    primariesKnown: count => {
+      told.push(`primaries ${count}`)
+      primariesKnown()
+    },
   })
 }
 
@@ -276,6 +281,14 @@ describe('a line that is refused', () => {
     expect(opened).toHaveLength(2)
   })
 
+  it('does not probe meanwhile', async () => {
+    await start()
+    subscribe = refuse
+    opened[0]?.listener.closed()
+    await pass(1_000)
+    expect(probes).toHaveLength(1)
+  })
+
   it('tries again if the connection closes while it is subscribing', async () => {
     subscribe = async listener => listener.closed()
     await start()
@@ -320,16 +333,31 @@ describe('a line that is stopped', () => {
     expect([opened, told]).toEqual([[], []])
   })
 
-  it('does not heed the answer to a probe', async () => {
-    let reply = (_: string[]) => {}
-    const late = new Promise<string[]>(resolve => (reply = resolve))
-    answer = () => late as unknown as string[]
-    isCluster = true
+  it.each([
+    ['answer', (late: Late) => late.reply(['run', 'history', '1', '3'])],
+    ['failure', (late: Late) => late.fail(new Error('too late'))],
+  ])('does not heed the %s of a probe', async (_, come) => {
+    const late = {} as Late
+    const answered = new Promise<string[]>((reply, fail) => Object.assign(late, { reply, fail }))
+    answer = () => answered as unknown as string[]
     await start()
     line.stop()
     told = []
-    reply(['run', 'history', '1', '3'])
+    come(late)
     await pass(1_000)
-    expect([told, probes.length]).toEqual([[], 1])
+    expect([told, probes.length, line.trouble]).toEqual([[], 1, 'no probe has come back yet'])
+  })
+
+  it('does not probe any more when it is stopped because there are other primaries', async () => {
+    answer = () => ['run', 'history', '1', '3']
+    primariesKnown = () => line.stop()
+    await start()
+    await pass(1_000)
+    expect(probes).toHaveLength(1)
   })
 })
+
+interface Late {
+  reply(answer: string[]): void
+  fail(error: Error): void
+}
