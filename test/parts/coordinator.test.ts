@@ -60,12 +60,13 @@ describe('the coordinator', () => {
     })
   })
 
-  it('looks anew for sessions under plain ids once messages were missed (guards: one may have been made meanwhile)', async () => {
+  it('looks anew for sessions under plain ids once it hears again (guards: one may have been made meanwhile)', async () => {
     const empty = new SimulatedRedis(clock)
     const hashing = await SimulatedNode.start(empty, clock, 'hashing', { hashIds: true })
     const { names } = hashing.parts
     expect(names.plainMayStand).toBe(false)
     empty.closeSubscribers('hashing')
+    await settled()
     expect(names.plainMayStand).toBe(true)
     clock.advance(50)
     await settled()

@@ -15,6 +15,7 @@ let opened: { listener: SubscriptionListener; closed: boolean }[]
 /** What the server says to a probe, once it has echoed it. */
 let answer: () => string[]
 let echo: boolean
+let runId: string
 let probes: { key: string; channel: string; nonce: string; cluster: string; at: number }[]
 let probeKey: string | undefined
 let isCluster: boolean
@@ -29,6 +30,7 @@ beforeEach(() => {
   subscribe = async () => {}
   answer = () => ['run', 'history', '', '']
   echo = true
+  runId = 'run'
   probeKey = 'a key'
   isCluster = false
   primariesKnown = () => {}
@@ -42,7 +44,7 @@ function open(): Line {
       await subscribe(listener)
       const subscription = { listener, closed: false }
       opened.push(subscription)
-      return { runId: 'run', close: () => (subscription.closed = true) }
+      return { runId, close: () => (subscription.closed = true) }
     },
   } as unknown as RedisPrimary
   const port = {
@@ -131,6 +133,13 @@ describe('a line', () => {
     expect(told).toEqual(['hearing'])
   })
 
+  it('is well as soon as a late nonce is heard', async () => {
+    echo = false
+    await start()
+    opened[0]?.listener.message('private', 'redis/1')
+    expect([line.trouble, told]).toEqual([undefined, ['hearing', 'heard']])
+  })
+
   it('probes at every interval, and passes on messages, but no nonces', async () => {
     const began = clock.monotonic()
     await start()
@@ -140,18 +149,17 @@ describe('a line', () => {
     expect(told.filter(what => what.startsWith('message'))).toEqual(['message a message'])
   })
 
-  it('does not wait any longer after a probe that took longer than an interval', async () => {
+  it('probes at every interval, however long an answer takes', async () => {
     await start()
-    const slow = answer
-    let late = true
-    answer = () => {
-      if (late) clock.pause(PROBE_EVERY / 2)
-      late = false
-      return slow()
-    }
-    await pass(3 * PROBE_EVERY)
-    const times = probes.map(({ at }) => at)
-    expect(Number(times[2]) - Number(times[1])).toBe(PROBE_EVERY)
+    const well = answer
+    let reply = (_: string[]) => {}
+    answer = () => new Promise<string[]>(resolve => (reply = resolve)) as unknown as string[]
+    await pass(1.5 * PROBE_EVERY)
+    answer = well
+    reply(well())
+    await settled()
+    await pass(PROBE_EVERY / 2)
+    expect(probes).toHaveLength(3)
   })
 
   it('asks a cluster how many primaries there are, and tells', async () => {
@@ -162,8 +170,12 @@ describe('a line', () => {
     expect(told).toContain('primaries 3')
   })
 
-  it('does not compare where the server does not say who it is', async () => {
-    answer = () => ['', '', '', '']
+  it.each([
+    ['answers', '', 'run'],
+    ['is subscribed to', 'run', ''],
+  ])('does not compare where the server that %s does not say who it is', async (_, run, subscribed) => {
+    answer = () => [run, '', '', '']
+    runId = subscribed
     await start()
     expect([line.identified, line.hearing, line.trouble]).toEqual([false, true, undefined])
   })
