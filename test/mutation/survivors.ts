@@ -1,0 +1,92 @@
+import type { Mutation } from './mutations-of.js'
+
+/** Why it is no gap in the tests that nothing notices some changes of one place. */
+export interface Explanation {
+  readonly file: string
+  readonly member: string
+  readonly why: string
+  readonly changes: readonly (readonly [before: string, after: string])[]
+}
+
+const stale = 'this.#stale = staleIfError > 0 ? new StaleCopies(maxEntries, staleIfError) : undefined'
+
+export const explanations: readonly Explanation[] = [
+  {
+    file: 'src/cache/local-cache.ts',
+    member: 'constructor',
+    why: 'memory only: copies that may be served for no time are kept, and never served.',
+    changes: [
+      [stale, 'this.#stale = true ? new StaleCopies(maxEntries, staleIfError) : undefined'],
+      [stale, 'this.#stale = staleIfError >= 0 ? new StaleCopies(maxEntries, staleIfError) : undefined'],
+    ],
+  },
+  {
+    file: 'src/cache/snapshot.ts',
+    member: 'data',
+    why: 'memory only: the text is kept beside what it was parsed into, and not read again.',
+    changes: [['this.#text = undefined', '']],
+  },
+  {
+    file: 'src/cache/stale-copies.ts',
+    member: 'get',
+    why: 'memory only: what is too old stays until others need its place, and is not served, since it grows no younger.',
+    changes: [['this.#entries.delete(name)', '']],
+  },
+  {
+    file: 'src/bus/echo-lease.ts',
+    member: 'PROBES_KEPT',
+    why: 'any number will do that is above what may be under way while Redis answers, and bounded.',
+    changes: [['const PROBES_KEPT = 64', 'const PROBES_KEPT = 128']],
+  },
+  {
+    file: 'src/bus/echo-lease.ts',
+    member: 'sent',
+    why: 'one probe less is kept, of 64.',
+    changes: [
+      [
+        'if (this.#probes.length > PROBES_KEPT) this.#probes.shift()',
+        'if (this.#probes.length >= PROBES_KEPT) this.#probes.shift()',
+      ],
+    ],
+  },
+  {
+    file: 'src/bus/line.ts',
+    member: '#open',
+    why: 'a second line of defence: whatever ends a subscription has emptied its lease already, and no probe is sent in between.',
+    changes: [['this.#lease.reset()', '']],
+  },
+  {
+    file: 'src/bus/line.ts',
+    member: '#probe',
+    why: 'a probe that is late anyway is sent a millisecond later.',
+    changes: [
+      [
+        'const wait = Math.max(0, probeEvery - elapsed(sentAt, now))',
+        'const wait = Math.max(1, probeEvery - elapsed(sentAt, now))',
+      ],
+    ],
+  },
+  {
+    file: 'src/bus/line.ts',
+    member: '#identify',
+    why: 'equivalent: an empty reason is none.',
+    changes: [['return undefined', "return ''"]],
+  },
+  {
+    file: 'src/bus/line.ts',
+    member: '#echo',
+    why: 'a second line of defence: without a subscription there are no probes, so the nonce is unknown, and nothing comes of it.',
+    changes: [['if (!this.#subscription) return', 'if (false) return']],
+  },
+  {
+    file: 'src/bus/coordinator.ts',
+    member: 'constructor',
+    why: 'a walk too many: it begins in the tick in which messages are missed, and so counts for nothing. It would count only on Redis Cluster, where a primary joins, until the line to it hears.',
+    changes: [['if (all) parts.hearsAll()', 'if (true) parts.hearsAll()']],
+  },
+]
+
+/** Each of them by itself. */
+export const survivors: readonly Omit<Mutation, 'text'>[] = explanations.flatMap(
+  ({ file, member, changes }) => changes.map(([before, after]) => ({ file, member, before, after })),
+)
