@@ -84,6 +84,12 @@ export const explanations: readonly Explanation[] = [
     why: 'a walk too many: it begins in the tick in which messages are missed, and so counts for nothing. It would count only on Redis Cluster, where a primary joins, until the line to it hears.',
     changes: [['if (all) parts.hearsAll()', 'if (true) parts.hearsAll()']],
   },
+  {
+    file: 'src/sessions/sighting.ts',
+    member: 'sightingOfNew',
+    why: 'equivalent: when it was seen is asked only of a session that was there.',
+    changes: [['seenAt: 0,', 'seenAt: 1,']],
+  },
 ]
 
 /** Each of them by itself. */

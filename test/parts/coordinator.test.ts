@@ -52,12 +52,23 @@ describe('the coordinator', () => {
   })
 
   it('forgets all when messages were missed, and says why', async () => {
-    redis.closeSubscribers('b')
-    expect(coordinatorOf(b).localCache.size).toBe(0)
-    expect(b.events[0]).toEqual({
-      name: 'flushed',
-      detail: { reason: 'the subscriber connection was closed' },
-    })
+    const lines: unknown[] = []
+    const silent = () => {}
+    const logger = {
+      debug: (...line: unknown[]) => lines.push(line),
+      info: silent,
+      warn: silent,
+      error: silent,
+    }
+    const logging = await SimulatedNode.start(redis, clock, 'logging', { logger })
+    await logging.read('1')
+    logging.events.length = 0
+    lines.length = 0
+    redis.closeSubscribers('logging')
+    expect(coordinatorOf(logging).localCache.size).toBe(0)
+    const detail = { reason: 'the subscriber connection was closed' }
+    expect(logging.events[0]).toEqual({ name: 'flushed', detail })
+    expect(lines).toEqual([['the session cache was emptied', detail]])
   })
 
   it('looks anew for sessions under plain ids once it hears again (guards: one may have been made meanwhile)', async () => {
