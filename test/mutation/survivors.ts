@@ -79,12 +79,6 @@ export const explanations: readonly Explanation[] = [
     changes: [['if (!this.#subscription) return', 'if (false) return']],
   },
   {
-    file: 'src/bus/coordinator.ts',
-    member: 'constructor',
-    why: 'a walk too many: it begins in the tick in which messages are missed, and so counts for nothing. It would count only on Redis Cluster, where a primary joins, until the line to it hears.',
-    changes: [['if (all) parts.hearsAll()', 'if (true) parts.hearsAll()']],
-  },
-  {
     file: 'src/sessions/sighting.ts',
     member: 'sightingOfNew',
     why: 'equivalent: when it was seen is asked only of a session that was there.',

@@ -1,5 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Coordinator } from '../../src/bus/coordinator.js'
+import { silentLogger } from '../../src/base/logger.js'
+import { type Bus, type BusListener, noBus } from '../../src/bus/bus.js'
+import { Coordinator } from '../../src/bus/coordinator.js'
+import { LocalCache } from '../../src/cache/local-cache.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { SimulatedNode } from '../support/simulated-node.js'
 import { SimulatedRedis, settled } from '../support/simulated-redis.js'
@@ -89,5 +92,35 @@ describe('the coordinator', () => {
     const coordinator = coordinatorOf(alone)
     expect([coordinator.localCache.size, coordinator.running]).toEqual([0, false])
     expect([coordinatorOf(a).running, coordinatorOf(a).nodeId]).toEqual([true, 'a'])
+  })
+
+  it('looks for nothing as long as one of several primaries is not heard (guards: all, not some)', () => {
+    let listener: BusListener | undefined
+    let looked = 0
+    const bus: Bus = {
+      ...noBus,
+      listen: given => {
+        listener = given
+      },
+    }
+    const { names } = b.parts
+    const cache = new LocalCache({ maxEntries: 1, ttl: 1_000, staleIfError: 0 }, b.stats)
+    const { stats } = b
+    new Coordinator({
+      nodeId: 'b',
+      bus,
+      names,
+      cache,
+      stats,
+      emit: () => {},
+      logger: silentLogger,
+      hearsAll: () => {
+        looked++
+      },
+    })
+    listener?.hearing(false)
+    expect(looked).toBe(0)
+    listener?.hearing(true)
+    expect(looked).toBe(1)
   })
 })
