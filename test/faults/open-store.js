@@ -1,6 +1,7 @@
 // @ts-check
 import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Cluster, Redis } from 'ioredis'
+import { peerNamed } from './peers/peers.js'
 
 /**
  * @typedef {object} OpenStore
@@ -27,6 +28,15 @@ import { Cluster, Redis } from 'ioredis'
  * @returns {Promise<OpenStore>}
  */
 export async function openStore(settings) {
+  const peer = peerNamed(settings.store)
+  if (peer) {
+    return {
+      store: await peer.open(settings.url ?? ''),
+      originOf: () => peer.origin,
+      revoke: () => Promise.reject(new Error('It cannot end the sessions of a user')),
+      emitters: [],
+    }
+  }
   const redis = clientOf(settings)
   const { tombstoneTtl } = settings
   const store = new ClusteredRedisStore({
