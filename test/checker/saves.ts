@@ -68,8 +68,15 @@ export function executedAgain(
 
 /** 4. What was acknowledged is there for whoever asks Redis next. */
 export function lostSaves(history: History, session: SessionHistory): string[] {
-  const { writes } = session
-  return readsAfterSaves(history, session).flatMap(({ read, save, at }) => {
+  const { operations, writes } = session
+  const neverExecuted = operations
+    .filter(({ version, outcome }) => outcome === 'done' && version !== undefined)
+    .filter(save => writes.every(({ version }) => version !== save.version))
+    .map(
+      ({ version, node, ended }) =>
+        `${node} acknowledged version ${version} at ${round(ended as number)}, it was never executed`,
+    )
+  const outlived = readsAfterSaves(history, session).flatMap(({ read, save, at }) => {
     const { found, began, node } = read
     if (!found || found === 'nothing' || found.origin !== 'redis') return []
     if (writes.findLastIndex(write => write.version === found.version) >= at) return []
@@ -77,6 +84,7 @@ export function lostSaves(history: History, session: SessionHistory): string[] {
       `${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
     ]
   })
+  return [...neverExecuted, ...outlived]
 }
 
 /** 6. Nobody is told that there is no session as long as there is. */

@@ -61,6 +61,7 @@ export class AppNode {
   reachable = true
   stopped = false
   readonly #settings: AppSettings
+  readonly #earlierFaults: string[] = []
   #process: AppProcess
   #pausedSince = 0
 
@@ -77,7 +78,7 @@ export class AppNode {
 
   /** What went wrong in it that nobody handled. */
   get faults(): readonly string[] {
-    return this.#process.faults
+    return [...this.#earlierFaults, ...this.#process.faults]
   }
 
   async send(method: string, path: string, cookie?: string): Promise<Answer> {
@@ -123,6 +124,7 @@ export class AppNode {
 
   /** Another process in the place of one that was killed. */
   async restart(): Promise<void> {
+    this.#earlierFaults.push(...this.#process.faults)
     this.#process = await AppProcess.start(APP, JSON.stringify(this.#settings))
     this.reachable = true
   }

@@ -10,8 +10,8 @@ import { OURS, stores } from './stores.js'
 
 const PAGE = 'reliability.md'
 const HEAD = [
-  '| Fault | Store | Operations | Errors | Stale reads | Longest staleness | Resurrections | Saves lost | Lost by Redis | False logouts | Hangs | Recovered after |',
-  '|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
+  '| Fault | Store | Operations | Errors | Stale reads | Longest staleness | Resurrections | Saves lost | Lost by Redis | False logouts | Hangs | Crashes | Recovered after |',
+  '|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
 ]
 
 /** Which store meets which fault. */
@@ -42,7 +42,8 @@ export async function missingRows(): Promise<string[]> {
 }
 
 function lineOf({ fault, store, ...numbers }: Row): string {
-  return `${startOf({ fault, store })} ${Object.values(numbers).map(Math.round).join(' | ')} |`
+  const shown = Object.values(numbers).map(number => (Number.isFinite(number) ? Math.round(number) : 'never'))
+  return `${startOf({ fault, store })} ${shown.join(' | ')} |`
 }
 
 function startOf({ fault, store }: { fault: string; store: string }): string {

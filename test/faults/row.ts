@@ -19,13 +19,17 @@ export interface Row {
   readonly lostByRedis: number
   readonly falseLogouts: number
   readonly hangs: number
-  /** From the end of the fault to the last error, or until every node has answered from memory again. */
+  /** Errors that nobody handled, each of which ends a process that does not intercept it. */
+  readonly crashes: number
+  /** From the end of the fault to the last error, or until every node has answered from memory again; infinite if there was no such time. */
   readonly recovery: number
 }
 
 export interface Seen {
   readonly history: History
   readonly breaches: readonly Breach[]
+  /** Errors that nobody handled. */
+  readonly faults: readonly string[]
   /** When the fault began and ended. */
   readonly struck: number
   readonly over: number
@@ -36,7 +40,7 @@ export interface Seen {
 export function rowOf(
   fault: string,
   store: string,
-  { history, breaches, struck, over, wellAgain }: Seen,
+  { history, breaches, faults, struck, over, wellAgain }: Seen,
 ): Row {
   const { operations, writes } = history
   const during = operations.filter(({ ended = 0 }) => ended >= struck)
@@ -62,6 +66,7 @@ export function rowOf(
     lostByRedis: lost.length,
     falseLogouts: count('logged out', 'wrongly refused'),
     hangs: count('late'),
+    crashes: faults.length,
     recovery: Math.max(0, wellAgain - over),
   }
 }

@@ -27,6 +27,8 @@ const COMMANDS: Record<Kind, number> = {
   'blind save': 1,
   clear: 8,
 }
+/** Others tell of what they have destroyed by a command more. */
+const COMMANDS_OF_OTHERS = { ...COMMANDS, logout: 3 }
 /** A request waits for its turn, too; and where a process stands still, as often as it passes through one. */
 const QUEUE = 750
 const STALLS = 2
@@ -71,10 +73,12 @@ export async function strikeUnderLoad<On extends Deployment>(
   stalls.disable()
   const history = historyOf(site, load, stalls.max / 1e6 + (await longestStall(site)))
   const breaches = brokenPromises(history)
-  const wrong = site.nodes.flatMap(({ name, faults }) => faults.map(fault => `${name}: ${fault}`))
-  if (!recovered) wrong.push(`not all was well again after ${RECOVERS_WITHIN} ms`)
-  const wellAgain = Math.max(lastError(load.operations), ...load.fromMemoryAfter(over).values())
-  const row = rowOf(name, site.store, { history, breaches, struck, over, wellAgain })
+  const faults = site.nodes.flatMap(node => node.faults.map(fault => `${node.name}: ${fault}`))
+  const wellAgain = recovered
+    ? Math.max(lastError(load.operations), ...load.fromMemoryAfter(over).values())
+    : Number.POSITIVE_INFINITY
+  const row = rowOf(name, site.store, { history, breaches, faults, struck, over, wellAgain })
+  const wrong = recovered ? faults : [...faults, `not all was well again after ${RECOVERS_WITHIN} ms`]
   return { row, breaches, wrong }
 }
 
@@ -98,14 +102,15 @@ async function longestStall({ nodes }: Site): Promise<number> {
 
 function historyOf(site: Site, load: Load, stalled: number): History {
   const losses = { emptied: site.emptied, deposed: new Set(site.deposed.keys()) }
-  const { writes, ends, lost } = executedOn(site.monitors, losses, site.store === OURS)
+  const ours = site.store === OURS
+  const { writes, ends, lost } = executedOn(site.monitors, losses, ours)
   const executed = new Set([...writes.values()].flat().map(({ version }) => version))
-  const longest = Object.entries(COMMANDS).map(([kind, commands]) => [
+  const longest = Object.entries(ours ? COMMANDS : COMMANDS_OF_OTHERS).map(([kind, commands]) => [
     kind,
     commands * DEADLINE + QUEUE + STALLS * stalled,
   ])
   return {
-    operations: load.operations.map(operation => asRefused(operation, executed)),
+    operations: ours ? load.operations.map(each => asRefused(each, executed)) : load.operations,
     writes,
     ends,
     lost,
@@ -117,7 +122,7 @@ function historyOf(site: Site, load: Load, stalled: number): History {
   }
 }
 
-/** express-session is told of no refusal, and neither is who has sent the request: no server has executed it. */
+/** This store tells express-session of no refusal, and so nobody else: no server has executed it. */
 function asRefused(operation: Operation, executed: ReadonlySet<number | undefined>): Operation {
   const { version, outcome } = operation
   if (version === undefined || outcome !== 'done' || executed.has(version)) return operation

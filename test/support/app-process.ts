@@ -60,6 +60,7 @@ export class AppProcess {
 
   /** Its memory is emptied: what it answers from now on comes from Redis. */
   async forget(): Promise<void> {
+    if (!this.#child.connected) return
     const before = this.#forgotten
     this.#child.send({ forget: true })
     await until(() => this.#forgotten > before, { message: 'the app to forget' })
