@@ -1,13 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { realRedis, startRedis } from '../support/redis-server.js'
 import { clusterScenarios } from './cluster-scenarios.js'
-import { redisScenarios } from './redis-scenarios.js'
+import { deafen, redisScenarios } from './redis-scenarios.js'
 import { missingRows, writeReport } from './report.js'
 import type { Row } from './row.js'
 import { runScenario } from './run-scenario.js'
 import type { Scenario } from './scenario.js'
 import { sentinelScenarios } from './sentinel-scenarios.js'
-import type { Deployment } from './site.js'
+import { type Deployment, onRedis, type Site } from './site.js'
 import { OURS, stores } from './stores.js'
 
 const SHOWN = 10
@@ -27,6 +28,19 @@ describe.skipIf(!realRedis())('three nodes under load keep every promise while',
   redisScenarios.forEach(each)
   clusterScenarios.forEach(each)
   sentinelScenarios.forEach(each)
+})
+
+/** This cache serves from memory what it has not been told about. */
+const DEAF = stores.find(store => store.startsWith('BentoCache')) ?? ''
+
+it.skipIf(!realRedis())('finds what it looks for where it is', { timeout: 120_000 }, async () => {
+  const strike = async (site: Site) => {
+    deafen(site.node('a'))
+    await sleep(3_000)
+  }
+  const { breaches } = await runScenario({ name: 'a node is deaf', open: onRedis, strike }, DEAF)
+  const found = breaches.filter(({ promise, what }) => promise === 'stale' && what.startsWith('a served'))
+  expect(found.length, 'reads of what was destroyed or overwritten').toBeGreaterThan(0)
 })
 
 describe.runIf(everything && realRedis())('for comparison', () => {

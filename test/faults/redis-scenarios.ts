@@ -29,7 +29,7 @@ export const redisScenarios: readonly Scenario<RedisServer>[] = [
   scenario(
     'the subscriber is half open',
     async site => {
-      for (const each of subscribersOf(site.node('a'))) each.blackhole()
+      deafen(site.node('a'))
       await sleep(2 * HELD)
     },
     { always: true },
@@ -129,6 +129,11 @@ function scenario(
   more: Pick<Scenario<RedisServer>, 'options' | 'always'> = {},
 ): Scenario<RedisServer> {
   return { name, open: onRedis, strike, ...more }
+}
+
+/** It hears nothing more of what others change, and does not notice. */
+export function deafen(node: AppNode): void {
+  for (const each of subscribersOf(node)) each.blackhole()
 }
 
 /** On which a node hears what others have changed. */
