@@ -3,18 +3,14 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { createKeyv as createRedis } from '@keyv/redis'
 import { RedisMessageProvider } from '@qified/redis'
 import { Cacheable, createKeyv as createMemory } from 'cacheable'
+import { timeouts } from './node-redis.js'
 import { PromisedStore } from './promised-store.js'
-import { COMMAND_TIMEOUT, MAX_IN_MEMORY, MEMORY_TTL, SESSION_TTL } from './terms.js'
+import { MAX_IN_MEMORY, MEMORY_TTL, SESSION_TTL } from './terms.js'
 
 const NAMESPACE = 'sess'
 
 /** @param {string} url */
 export function openCacheable(url) {
-  const options = {
-    url,
-    commandOptions: { timeout: COMMAND_TIMEOUT },
-    socket: { connectTimeout: COMMAND_TIMEOUT },
-  }
   const provider = new RedisMessageProvider({ uri: url })
   // Without a listener a lost connection ends the process; there is none for it, nor a timeout, in its options.
   const { pub, sub } = /** @type {Record<'pub' | 'sub', import('redis').RedisClientType>} */ (
@@ -24,7 +20,7 @@ export function openCacheable(url) {
   const cache = new Cacheable({
     namespace: NAMESPACE,
     primary: createMemory({ lruSize: MAX_IN_MEMORY }),
-    secondary: createRedis(options, { namespace: NAMESPACE, throwOnErrors: true }),
+    secondary: createRedis({ url, ...timeouts() }, { namespace: NAMESPACE, throwOnErrors: true }),
     sync: { qified: provider },
   })
   cache.sync?.qified.on('error', () => {})

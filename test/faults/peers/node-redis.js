@@ -3,8 +3,7 @@ import { RedisStore } from 'connect-redis'
 import { createClient } from 'redis'
 import { COMMAND_TIMEOUT, MAX_IN_MEMORY, MEMORY_TTL } from './terms.js'
 
-/** An idle connection is given up after so long; the client has no other remedy for one that is half open. */
-const SOCKET_TIMEOUT = 5_000
+const LONGEST_WAIT = 2_000
 
 /**
  * connect-redis as it comes, without memory.
@@ -36,10 +35,19 @@ export async function openClientSideCache(url) {
   return new RedisStore({ client, disableTouch: true })
 }
 
-/** They apply as long as a command has not been sent. */
-function timeouts() {
+/** All that node-redis offers against waiting in vain. */
+export function timeouts() {
   return {
+    // It applies as long as a command has not been sent.
     commandOptions: { timeout: COMMAND_TIMEOUT },
-    socket: { connectTimeout: COMMAND_TIMEOUT, socketTimeout: SOCKET_TIMEOUT },
+    // After that only a connection on which nothing moves any more is given up; the pings are for one without commands.
+    pingInterval: COMMAND_TIMEOUT / 2,
+    socket: {
+      connectTimeout: COMMAND_TIMEOUT,
+      socketTimeout: COMMAND_TIMEOUT,
+      // Its own strategy, but for one thing: that gives up for good after a timeout.
+      reconnectStrategy: (/** @type {number} */ retries) =>
+        Math.min(2 ** retries * 50, LONGEST_WAIT) + Math.floor(Math.random() * 200),
+    },
   }
 }
