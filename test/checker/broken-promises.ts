@@ -1,5 +1,5 @@
 import type { History } from './history.js'
-import { executedAgain, loggedOut, lostSaves, resurrected, wronglyRefused } from './saves.js'
+import { executedAgain, inDisorder, loggedOut, lostSaves, resurrected, wronglyRefused } from './saves.js'
 import { sessionsIn } from './session-history.js'
 import { backInTime, pastItsEnd, revokedInVain, servedAfterOwn, stale } from './staleness.js'
 import { round } from './write.js'
@@ -12,6 +12,7 @@ const perSession = {
   'past its end': pastItsEnd,
   resurrected,
   'executed again': executedAgain,
+  'in disorder': inDisorder,
   lost: lostSaves,
   'logged out': loggedOut,
   'wrongly refused': wronglyRefused,

@@ -39,6 +39,8 @@ export interface History {
   readonly lost: ReadonlySet<Loss>
   /** Spans during which a deposed primary took writes. */
   readonly deposed: readonly Span[]
+  /** Spans during which not every server of a cluster knew who its primaries are. */
+  readonly rumours: readonly Span[]
   /** The nodes whose wall clock somebody has set. */
   readonly setClocks: readonly string[]
   /** Spans during which a node stood still. */

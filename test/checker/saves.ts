@@ -66,6 +66,27 @@ export function executedAgain(
   return faults
 }
 
+/** On one node a logout that comes after a save is executed after it. */
+export function inDisorder(_history: History, { operations, writes }: SessionHistory): string[] {
+  const faults: string[] = []
+  for (const logout of operations) {
+    if (logout.kind !== 'logout' || logout.outcome !== 'done') continue
+    const { node, began, ended = began } = logout
+    const destroys = writes.filter(({ kind, at }) => kind === 'destroy' && at >= began && at <= ended)
+    for (const save of operations) {
+      if (save.version === undefined || save.outcome !== 'done') continue
+      if (save.node !== node || save.began >= began) continue
+      const saved = writes.find(({ version }) => version === save.version)
+      // Others may have destroyed it meanwhile, too; all of them came before it.
+      if (!saved || destroys.length === 0 || destroys.some(({ at }) => at >= saved.at)) continue
+      faults.push(
+        `${node} saved version ${save.version} at ${round(saved.at)}, after its logout of ${round(began)} was executed`,
+      )
+    }
+  }
+  return faults
+}
+
 /** 4. What was acknowledged is there for whoever asks Redis next. */
 export function lostSaves(history: History, session: SessionHistory): string[] {
   const { operations, writes } = session

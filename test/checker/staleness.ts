@@ -10,9 +10,9 @@ interface Outdated {
   readonly by: number
 }
 
-/** What a deposed primary overwrites counts from the moment when it was disconnected. */
+/** What a deposed primary overwrites counts from the moment when it was disconnected; a change of a cluster, from when it was known. */
 function outdatedReads(
-  { deposed, bounds: { maxStaleness, rates } }: History,
+  { deposed, rumours, bounds: { maxStaleness, rates } }: History,
   { operations, writes }: SessionHistory,
 ): Outdated[] {
   return operations.flatMap(read => {
@@ -25,7 +25,7 @@ function outdatedReads(
     const next = writes.slice(at + 1).find(({ lost }) => lost !== 'failover')
     if (!next) return []
     let since = next.at
-    for (const span of deposed) {
+    for (const span of [...deposed, ...rumours]) {
       if (span.from <= since + maxStaleness * rates && span.to > since) since = span.to
     }
     return began > since ? [{ read, version, by: began - since }] : []

@@ -31,12 +31,11 @@ export class Callers {
   /** At this time somebody asks a node, or as soon as it runs. */
   ask(at: number, node: SimulatedNode, kind: Kind, sid: string): void {
     this.underWay++
-    this.#options.world.after(at, () =>
-      node.process.arrive(async () => {
-        await (kind === 'request' ? this.#request(node, sid) : this.#perform(node, kind, sid))
-        this.underWay--
-      }),
-    )
+    const perform = async () => {
+      await (kind === 'request' ? this.#request(node, sid) : this.#perform(node, kind, sid))
+      this.underWay--
+    }
+    this.#options.world.after(at, () => node.process.arrive(() => void perform()))
   }
 
   /** Reads, takes its time, and saves what it has made of that. */

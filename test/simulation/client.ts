@@ -1,67 +1,41 @@
-import type {
-  Argument,
-  RedisPort,
-  RedisPrimary,
-  Subscription,
-  SubscriptionListener,
-} from '../../src/redis/redis-port.js'
+import type { Argument, RedisPrimary } from '../../src/redis/redis-port.js'
 import type { Script } from '../../src/redis/script.js'
 import { walkCommands } from '../support/script-model.js'
-import { Link, type Network } from './link.js'
-import type { Process } from './process.js'
-import type { Random } from './random.js'
+import { type Command, Connection } from './connection.js'
+import type { Link } from './link.js'
+import type { ClientParts, SimulatedPort } from './node.js'
 import type { SimulatedServer } from './server.js'
-import type { Topology } from './topology.js'
-import type { World } from './world.js'
-
-interface Command {
-  readonly execute: (server: SimulatedServer) => unknown
-  readonly resolve: (reply: unknown) => void
-  readonly reject: (error: Error) => void
-}
-
-export interface ClientParts {
-  world: World
-  random: Random
-  network: Network
-  process: Process
-  topology: Topology
-}
+import { Subscribers } from './subscribers.js'
 
 /**
  * A client as ioredis is one: what it is given while it is not connected waits, and what a lost connection left unanswered
  * is sent once more on the next.
  */
-export class SimulatedClient implements RedisPort {
+export class SimulatedClient implements SimulatedPort {
   readonly clientPrefix = ''
   readonly database = 0
   readonly isCluster = false
   readonly servers = 'simulated'
+  readonly subscribers: Subscribers
   losses = 0
   trouble: string | undefined
   readonly #parts: ClientParts
-  readonly #subscribers = new Set<Link>()
-  #link: Link | undefined
-  #unanswered: Command[] = []
+  #connection: Connection | undefined
   #waiting: Command[] = []
   #closed = false
 
   constructor(parts: ClientParts) {
     this.#parts = parts
+    this.subscribers = new Subscribers(parts)
     this.#connect()
   }
 
   get connected(): boolean {
-    return this.#link !== undefined
+    return this.#connection?.open === true
   }
 
-  /** The connection for commands, for faults. */
-  get link(): Link | undefined {
-    return this.#link
-  }
-
-  get subscribers(): Link[] {
-    return [...this.#subscribers]
+  get links(): Link[] {
+    return this.#connection ? [this.#connection.link] : []
   }
 
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
@@ -83,10 +57,12 @@ export class SimulatedClient implements RedisPort {
   async lookForPrimaries(): Promise<void> {}
 
   primaries(): RedisPrimary[] {
+    const { topology } = this.#parts
     const primary: RedisPrimary = {
       name: 'the server',
       owns: () => true,
-      subscribe: (channels, listener, givenUp) => this.#subscribe(channels, listener, givenUp),
+      subscribe: (channels, listener, givenUp) =>
+        this.subscribers.open(topology.found(), channels, listener, givenUp),
       scan: (_cursor, pattern) => this.#command(server => walkCommands.scan(server, pattern)),
       scanLives: (_cursor, pattern) => this.#command(server => walkCommands.scanLives(server, pattern)),
       read: keys => this.#command(server => walkCommands.read(server, keys)),
@@ -99,118 +75,36 @@ export class SimulatedClient implements RedisPort {
 
   close(): void {
     this.#closed = true
-    this.#link?.close()
-    for (const link of this.#subscribers) link.close()
+    this.#connection?.close()
+    this.subscribers.close()
   }
 
   #command<T>(execute: (server: SimulatedServer) => T): Promise<T> {
     return new Promise((resolve, reject) => {
       const command: Command = { execute, resolve: reply => resolve(reply as T), reject }
-      if (this.#link) this.#send(this.#link, command)
+      if (this.#connection) this.#connection.send(command)
       else this.#waiting.push(command)
     })
   }
 
-  #send(link: Link, command: Command): void {
-    this.#unanswered.push(command)
-    link.toServer(() => {
-      let settle: () => void
-      try {
-        const reply = command.execute(link.server)
-        settle = () => command.resolve(reply)
-      } catch (error) {
-        settle = () => command.reject(error as Error)
-      }
-      link.toClient(() => {
-        this.#unanswered.splice(this.#unanswered.indexOf(command), 1)
-        settle()
-      })
-    })
-  }
-
   #connect(): void {
-    const { random, process, topology } = this.#parts
-    if (this.#closed) return
-    const server = topology.found()
-    if (!server.up) {
-      this.trouble = 'connect ECONNREFUSED'
-      this.#reconnect()
-      return
-    }
-    const link = new Link(server, this.#parts, () => this.#lost())
-    // The handshake: nothing is sent before the server has answered.
-    link.toServer(() =>
-      link.toClient(() => {
-        this.trouble = undefined
-        this.#link = link
-        const again = [...this.#unanswered, ...this.#waiting]
-        this.#unanswered = []
-        this.#waiting = []
-        for (const command of again) this.#send(link, command)
-      }),
-    )
-    // A handshake that nobody answers is given up.
-    process.clock.after(random.between(300, 600), () => {
-      if (this.#link !== link && !this.#closed) link.cut()
+    const connection = new Connection(this.#parts.topology.found(), this.#parts, unanswered => {
+      if (!this.#closed) this.#lost(connection, unanswered)
     })
+    this.#connection = connection
+    for (const command of this.#waiting.splice(0)) connection.send(command)
   }
 
-  #lost(): void {
-    if (this.#link) this.losses++
-    this.#link = undefined
-    // After so many attempts a client gives up what waits, and whoever asked may ask again.
-    if (this.#parts.random.chance(0.3)) {
-      const givenUp = [...this.#unanswered, ...this.#waiting]
-      this.#unanswered = []
-      this.#waiting = []
-      for (const { reject } of givenUp) reject(new Error('Connection is closed.'))
-    }
-    this.#reconnect()
-  }
-
-  #reconnect(): void {
+  #lost({ open }: Connection, unanswered: Command[]): void {
     const { random, process } = this.#parts
+    if (open) this.losses++
+    this.trouble = open ? undefined : 'connect ECONNREFUSED'
+    this.#connection = undefined
+    // After so many attempts a client gives up what waits, and whoever asked may ask again.
+    if (random.chance(0.3)) for (const { reject } of unanswered) reject(new Error('Connection is closed.'))
+    else this.#waiting.push(...unanswered)
     process.clock.after(random.between(20, 120), () => {
-      if (!this.#link) this.#connect()
-    })
-  }
-
-  #subscribe(
-    channels: readonly string[],
-    listener: SubscriptionListener,
-    givenUp: AbortSignal | undefined,
-  ): Promise<Subscription> {
-    const { topology } = this.#parts
-    return new Promise((resolve, reject) => {
-      const server = topology.found()
-      if (!server.up) {
-        reject(new Error('connect ECONNREFUSED'))
-        return
-      }
-      let confirmed = false
-      const link = new Link(server, this.#parts, () => {
-        this.#subscribers.delete(link)
-        if (confirmed) listener.closed()
-        else reject(new Error('Connection is closed.'))
-      })
-      this.#subscribers.add(link)
-      link.listener = (channel, text) => listener.message(channel, text)
-      const close = () => {
-        this.#subscribers.delete(link)
-        link.close()
-      }
-      givenUp?.addEventListener('abort', () => {
-        close()
-        reject(new Error('Connection is closed.'))
-      })
-      link.toServer(() => {
-        const { runId } = server
-        server.subscribe(link, channels)
-        link.toClient(() => {
-          confirmed = true
-          resolve({ runId, close })
-        })
-      })
+      if (!this.#closed) this.#connect()
     })
   }
 }

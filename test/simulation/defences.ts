@@ -149,7 +149,6 @@ export const defences: readonly Defence[] = [
     file: 'src/sessions/write-order.js',
     defended: 'const previous = this.#last.get(id);',
     defenceless: 'const previous = undefined;',
-    unnoticed: 'its servers execute in order; a redirect of Redis Cluster would not',
   },
   {
     name: 'a shorter life of this node is felt here',
@@ -202,5 +201,11 @@ export const defences: readonly Defence[] = [
     defenceless: 'doubt() {',
     unnoticed:
       'what has waited in its client is sent in order: nothing is read between a write that was given up and its execution',
+  },
+  {
+    name: 'every primary has a line of its own',
+    file: bus,
+    defended: '.filter(({ owns }) => keyspace.probe(owns) !== undefined)',
+    defenceless: '.slice(0, 1)',
   },
 ]

@@ -18,24 +18,24 @@ export type Fault = (surroundings: Surroundings) => string
 export const faults: readonly Fault[] = [
   ({ random, nodes }) => {
     const node = random.pick(nodes)
-    node.client.link?.cut()
+    random.pick(node.client.links)?.cut()
     return `the connection of ${node.name} for commands is cut`
   },
   ({ random, nodes }) => {
     const node = random.pick(nodes)
-    for (const link of node.client.subscribers) link.cut()
+    random.pick([...node.client.subscribers.links])?.cut()
     return `the subscriber of ${node.name} is cut`
   },
   ({ random, nodes }) => {
     const node = random.pick(nodes)
     const [direction, wait] = [random.pick(['server', 'client', 'both'] as const), random.between(100, 2_000)]
-    node.client.link?.halfOpen(direction, wait)
+    random.pick(node.client.links)?.halfOpen(direction, wait)
     return `the connection of ${node.name} for commands is half open (${direction}) for ${Math.round(wait)} ms`
   },
   ({ random, nodes }) => {
     const node = random.pick(nodes)
     const [direction, wait] = [random.pick(['server', 'client', 'both'] as const), random.between(100, 2_000)]
-    for (const link of node.client.subscribers) link.halfOpen(direction, wait)
+    random.pick([...node.client.subscribers.links])?.halfOpen(direction, wait)
     return `the subscriber of ${node.name} is half open (${direction}) for ${Math.round(wait)} ms`
   },
   ({ random, nodes }) => {
@@ -58,24 +58,41 @@ export const faults: readonly Fault[] = [
   },
   ({ random, topology }) => {
     const ms = random.between(50, 800)
-    topology.primary.pause(ms)
+    topology.shard.primary.pause(ms)
     return `the server is stopped for ${Math.round(ms)} ms`
   },
-  ({ world, random, topology: { primary } }) => {
+  ({ world, random, topology }) => {
+    const { primary } = topology.shard
+    if (!primary.up) return 'the server is gone already'
     const withData = random.chance(0.5)
     const ms = random.between(20, 500)
     primary.stop()
     world.after(ms, () => primary.restart(withData))
     return `the server is gone for ${Math.round(ms)} ms, and comes back ${withData ? 'with' : 'without'} its data`
   },
-  ({ topology: { primary } }) => {
-    primary.flushAll()
+  ({ topology }) => {
+    topology.shard.primary.flushAll()
     return 'FLUSHALL'
   },
   ({ random, topology }) => {
     const window = random.chance(0.4) ? 0 : random.between(50, 800)
-    topology.failOver(window)
+    topology.shard.failOver(window)
     return `the replica takes over; the primary before it ${window ? `takes writes for ${Math.round(window)} ms more` : 'is gone'}`
+  },
+  ({ random, topology }) => {
+    const [window, back] = [random.between(0, 300), random.between(0, 100)]
+    const { shard } = topology
+    shard.primary.cutAll(() => random.chance(0.4))
+    shard.failOver(window, back)
+    return `the replica takes over, and after ${Math.round(window + back)} ms the primary before it again`
+  },
+  ({ world, random, topology }) => {
+    const { shard } = topology
+    const emptied = random.chance(0.3)
+    for (let times = random.below(6); times >= 0; times--) {
+      world.after(random.between(0, 600), () => shard.resynchronise(random.pick([10, 40, 300]), emptied))
+    }
+    return `the link to the replica breaks${emptied ? ', which loses what it had' : ''}, and it is sent everything anew`
   },
   ({ world, random, network }) => {
     const ms = random.between(100, 800)

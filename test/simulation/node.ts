@@ -1,6 +1,14 @@
 import { type Assembly, assemble } from '../../src/assembly.js'
 import { parseOptions } from '../../src/options/parse-options.js'
-import { type ClientParts, SimulatedClient } from './client.js'
+import type { RedisPort } from '../../src/redis/redis-port.js'
+import { SimulatedClient } from './client.js'
+import { ClusterClient } from './cluster-client.js'
+import type { Link, Network } from './link.js'
+import type { Process } from './process.js'
+import type { Random } from './random.js'
+import type { Subscribers } from './subscribers.js'
+import type { Topology } from './topology.js'
+import type { World } from './world.js'
 
 /** Shorter than the defaults in the same proportions, so that more happens in less simulated time. */
 export const OPTIONS = {
@@ -38,18 +46,34 @@ export interface SessionData {
   user: (typeof USERS)[number]
 }
 
+export interface ClientParts {
+  world: World
+  random: Random
+  network: Network
+  process: Process
+  topology: Topology
+}
+
+/** A simulated client, and what can go wrong with it. */
+export interface SimulatedPort extends RedisPort {
+  /** Its connections for commands. */
+  readonly links: Link[]
+  readonly subscribers: Subscribers
+}
+
 /** The real parts of a store, on a simulated client. */
 export class SimulatedNode {
   readonly name: string
   readonly parts: Assembly
-  readonly client: SimulatedClient
-  readonly #process: ClientParts['process']
+  readonly client: SimulatedPort
+  readonly process: Process
 
   constructor(name: string, nodeId: string, parts: ClientParts & { tombstoneTtl: number }) {
     const { tombstoneTtl } = parts
     this.name = name
-    this.#process = parts.process
-    this.client = new SimulatedClient(parts)
+    this.process = parts.process
+    const { cluster } = parts.topology
+    this.client = cluster ? new ClusterClient(parts, cluster.view.owners) : new SimulatedClient(parts)
     const config = parseOptions({
       ...OPTIONS,
       tombstoneTtl,
@@ -60,10 +84,6 @@ export class SimulatedNode {
       clock: parts.process.clock,
     } as never)
     this.parts = assemble(config, this.client, () => {})
-  }
-
-  get process(): ClientParts['process'] {
-    return this.#process
   }
 }
 

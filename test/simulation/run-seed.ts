@@ -1,12 +1,13 @@
 import { brokenPromises } from '../checker/broken-promises.js'
 import type { History, Kind } from '../checker/history.js'
 import { Callers } from './callers.js'
+import { clusterFaults } from './cluster-faults.js'
+import type { Executed } from './dataset.js'
 import { type Fault, faults } from './faults.js'
 import { Network } from './link.js'
 import { BOUNDS, MAX_STALENESS, SimulatedNode, userOf } from './node.js'
 import { Process } from './process.js'
 import { Random } from './random.js'
-import type { Executed } from './server.js'
 import { Topology } from './topology.js'
 import { atRest, World } from './world.js'
 import { endsIn, writesIn } from './writes-in.js'
@@ -66,7 +67,7 @@ function takeOver(world: World, random: Random): () => void {
 }
 
 async function run(seed: number, random: Random, world: World, trace: (line: string) => void): Promise<Run> {
-  const topology = new Topology(world, random)
+  const topology = new Topology(world, random, random.chance(1 / 3))
   const network = new Network(random.pick([2, 20, 60]))
   const sameId = random.chance(0.1)
   const tombstoneTtl = random.pick([2_000, 60_000])
@@ -95,7 +96,7 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
   }
   const happened: string[] = []
   for (let number = random.below(4); number > 0; number--) {
-    const fault: Fault = random.pick(faults)
+    const fault: Fault = random.pick(topology.cluster ? [...faults, ...clusterFaults] : faults)
     world.after(Math.max(0, someTime() - spread / 2), () => {
       const what = fault({ world, random, topology, network, nodes })
       happened.push(`${world.now.toFixed(1)} ${what}`)
@@ -110,15 +111,14 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
     () => callers.underWay === 0 && !topology.changing && nodes.every(isTrusted),
   )
 
-  const executed: Executed[] = [...topology.primary.executed, ...topology.replica.executed]
-    .filter((each, index, all) => all.indexOf(each) === index)
-    .sort((one, other) => one.at - other.at)
+  const executed = topology.log
   const history: History = {
     operations: callers.operations,
     writes: writesIn(executed),
     ends: endsIn(executed),
     lost: new Set(executed.flatMap(({ lost }) => lost ?? [])),
     deposed: topology.deposed,
+    rumours: topology.cluster?.rumours ?? [],
     bounds: { ...BOUNDS, tombstoneTtl },
     userOf,
     setClocks: nodes.filter(({ process }) => process.wallWasSet).map(({ name }) => name),
@@ -154,7 +154,7 @@ async function calm(world: World, latest: number, isWell: () => boolean): Promis
 }
 
 /** When all is quiet again every cache answers, and holds nothing that Redis does not. */
-function incoherent(nodes: readonly SimulatedNode[], { primary }: Topology): string[] {
+function incoherent(nodes: readonly SimulatedNode[], topology: Topology): string[] {
   return nodes.flatMap(node => {
     const { name, parts } = node
     const { listening, sessions } = parts
@@ -163,10 +163,11 @@ function incoherent(nodes: readonly SimulatedNode[], { primary }: Topology): str
     }
     return ['s1', 's2', 's3'].flatMap(sid => {
       const held = sessions.peek(sid)?.data as { version: number } | undefined
-      const stored = primary.get(`sess:${sid}`)
+      const key = `sess:${sid}`
+      const stored = topology.ownerOf(key).get(key)
       const version = stored === undefined ? undefined : (JSON.parse(stored) as { version: number }).version
       // What a foreign command has removed, nobody was told of.
-      const flushed = primary.executed.some(
+      const flushed = topology.log.some(
         each => each.lost === 'data' && String(each.args[0]).includes(`"version":${held?.version},`),
       )
       if (!held || held.version === version || flushed) return []

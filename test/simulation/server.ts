@@ -1,150 +1,115 @@
 import type { Argument } from '../../src/redis/redis-port.js'
 import { executeScript, type ScriptedServer } from '../support/script-model.js'
-import { SimulatedIndexes } from '../support/simulated-indexes.js'
+import type { ClusterBus } from './cluster-bus.js'
+import type { ClusterMember } from './cluster-member.js'
+import { Dataset, type Effect, type Executed, type MovedKey } from './dataset.js'
 import type { Link } from './link.js'
 import type { Random } from './random.js'
 import type { World } from './world.js'
 
-/** Redis' clock is the clock of the world. */
-const EPOCH = 1_800_000_000_000
-
-interface Stored {
-  readonly value: string
-  readonly expiresAt: number
-}
-
-/** A script that a server has executed. */
-export interface Executed {
-  readonly at: number
-  readonly server: string
-  readonly name: string
-  readonly keys: readonly string[]
-  readonly args: readonly Argument[]
-  readonly reply: unknown
-  /** The keys that it wrote or removed. */
-  readonly changed: ReadonlySet<string>
-  /** It did not survive a failover, or all data was lost after it. */
-  lost: 'failover' | 'data' | undefined
-}
-
-/** What a replica is sent of one command. */
-interface Effect {
-  readonly stored: ReadonlyMap<string, Stored | undefined>
-  readonly sets: ReadonlyMap<string, ReadonlyMap<string, number>>
-  readonly published: readonly (readonly [channel: string, text: string])[]
-  readonly executed: Executed | undefined
+interface Replication {
+  readonly replica: SimulatedServer
+  /** When what is sent next arrives at the earliest. */
+  arrival: number
 }
 
 /** One redis-server, which can do wrong whatever a real one can. */
-export class SimulatedServer implements ScriptedServer {
+export class SimulatedServer extends Dataset implements ScriptedServer {
   readonly name: string
-  readonly indexes: SimulatedIndexes
-  readonly executed: Executed[] = []
+  /** Where it belongs to a cluster. */
+  member: ClusterMember | undefined
   runId: string
   replicationId: string
   readOnly = false
   /** Takes connections. */
   up = true
-  data = new Map<string, Stored>()
+  /** Since when it does not. */
+  goneSince: number | undefined
   readonly #world: World
   readonly #random: Random
   readonly #links = new Set<Link>()
   readonly #subscriptions = new Map<Link, readonly string[]>()
-  #replica: SimulatedServer | undefined
-  /** When what is sent to the replica next arrives at the earliest. */
-  #replicated = 0
-  #lag = 5
-  #effect: { stored: Map<string, Stored | undefined>; published: [string, string][] } | undefined
+  readonly #log: Executed[]
+  /** How long it takes until a replica has what was sent, at the most. */
+  readonly #lag: number
+  #replication: Replication | undefined
+  #bus: ClusterBus | undefined
+  /** What the script that is executed now has published. */
+  #published: [channel: string, text: string][] | undefined
   #paused: (() => void)[] | undefined
 
-  constructor(name: string, world: World, random: Random) {
+  constructor(name: string, world: World, random: Random, log: Executed[]) {
+    super(world)
     this.name = name
+    this.#log = log
+    this.#lag = random.pick([2, 20, 200])
     this.#world = world
     this.#random = random
     this.runId = `run-of-${name}`
     this.replicationId = 'first-history'
-    this.indexes = new SimulatedIndexes({
-      wall: () => this.now(),
-      monotonic: () => world.now,
-      after: () => () => {},
-    })
-  }
-
-  now(): number {
-    return EPOCH + Math.floor(this.#world.now)
   }
 
   identity(): string[] {
-    return [this.runId, this.replicationId, '', '']
+    return [this.runId, this.replicationId, ...(this.member?.identity ?? ['', ''])]
   }
 
-  get(key: string): string | undefined {
-    const stored = this.data.get(key)
-    return stored && stored.expiresAt > this.now() ? stored.value : undefined
-  }
-
-  pttl(key: string): number {
-    return this.get(key) === undefined ? -2 : (this.data.get(key)?.expiresAt ?? 0) - this.now()
-  }
-
-  set(key: string, value: string, px: number): void {
-    const stored = { value, expiresAt: this.now() + px }
-    this.data.set(key, stored)
-    this.#effect?.stored.set(key, stored)
-  }
-
-  delete(key: string): boolean {
-    const was = this.get(key) !== undefined
-    this.data.delete(key)
-    this.#effect?.stored.set(key, undefined)
-    return was
-  }
-
-  keys(pattern: string): string[] {
-    return [...this.data.keys()].filter(
-      key => key.startsWith(pattern.slice(0, -1)) && this.get(key) !== undefined,
-    )
-  }
-
+  /** By itself or in a script, and by whoever it is asked: also where nothing may be written. */
   publish(channel: string, text: string): void {
-    this.#effect?.published.push([channel, text])
-    this.#pass(channel, text)
+    if (this.#bus) this.#bus.publish(this, channel, text)
+    else if (this.#published) this.#published.push([channel, text])
+    else this.#replicate({ published: [[channel, text]] })
+    this.pass(channel, text)
   }
 
   /** Throws what Redis answers with. */
-  execute(name: string, keys: readonly string[], args: readonly Argument[]): unknown {
+  execute(name: string, keys: readonly string[], args: readonly Argument[], asking = false): unknown {
+    this.member?.admit(keys, asking)
     if (this.readOnly && name !== 'load' && name !== 'entries') {
       throw replyError("READONLY You can't write against a read only replica.")
     }
-    this.#effect = { stored: new Map(), published: [] }
-    const reply = executeScript(this, name, keys, args)
-    const changed = new Set(this.#effect.stored.keys())
-    const executed = {
+    this.#published = []
+    const { reply, stored } = this.recorded(() => executeScript(this, name, keys, args))
+    const executed: Executed = {
       at: this.#world.now,
       server: this.name,
       name,
       keys,
       args,
       reply,
-      changed,
+      changed: new Set(stored.keys()),
       lost: undefined,
     }
-    if (name !== 'load' && name !== 'probe' && name !== 'entries') this.executed.push(executed)
+    const writes = name !== 'load' && name !== 'probe' && name !== 'entries'
+    if (writes) {
+      this.history = [...this.history, executed]
+      this.#log.push(executed)
+    }
     const sets = new Map(
       keys.filter(key => key.startsWith('crs:index:')).map(key => [key, this.indexes.copyOf(key)]),
     )
-    this.#replicate({ ...this.#effect, sets, executed })
-    this.#effect = undefined
+    this.#replicate({ stored, sets, published: this.#published, executed: writes ? [executed] : [] })
+    this.#published = undefined
     return reply
   }
 
   /** A command from outside of the store. */
   flushAll(): void {
-    const stored = new Map([...this.data.keys()].map(key => [key, undefined]))
-    this.data.clear()
-    this.indexes.clear()
-    for (const executed of this.executed) executed.lost ??= 'data'
-    this.#replicate({ stored, sets: new Map(), published: [], executed: undefined })
+    for (const executed of this.history) executed.lost ??= 'data'
+    this.#replicate(this.apply({ flushed: true }))
+  }
+
+  /** Removes a key that another server is to have from now on. */
+  take(key: string): MovedKey {
+    const moved = this.moved(key)
+    const { executed } = moved
+    this.#replicate(
+      this.apply({ stored: new Map([[key, undefined]]), sets: new Map([[key, new Map()]]), moved: executed }),
+    )
+    return moved
+  }
+
+  put(key: string, { stored, set, executed }: MovedKey): void {
+    this.#replicate(this.apply({ stored: new Map([[key, stored]]), sets: new Map([[key, set]]), executed }))
   }
 
   accept(link: Link): void {
@@ -158,6 +123,16 @@ export class SimulatedServer implements ScriptedServer {
 
   subscribe(link: Link, channels: readonly string[]): void {
     if (this.#links.has(link)) this.#subscriptions.set(link, channels)
+  }
+
+  joinCluster(member: ClusterMember, bus: ClusterBus): void {
+    this.member = member
+    this.#bus = bus
+  }
+
+  /** Whether who asks it something now gets an answer. */
+  get answers(): boolean {
+    return this.up && !this.#paused
   }
 
   /** What has come to it is handled now, or when it goes on. */
@@ -179,6 +154,7 @@ export class SimulatedServer implements ScriptedServer {
   /** Ends, and with it every connection. */
   stop(): void {
     this.up = false
+    this.goneSince = this.#world.now
     this.#paused = undefined
     this.cutAll()
   }
@@ -188,6 +164,7 @@ export class SimulatedServer implements ScriptedServer {
     this.runId += "'"
     this.replicationId += "'"
     this.up = true
+    this.goneSince = undefined
   }
 
   cutAll(which: (link: Link) => boolean = () => true): void {
@@ -198,17 +175,17 @@ export class SimulatedServer implements ScriptedServer {
     return this.#subscriptions.has(link)
   }
 
-  /** From now on all that is written here goes to that one, too. */
-  replicateTo(replica: SimulatedServer, lag: number): void {
+  /** That one gets all that there is, and what is written from now on. Nobody who listens there is told. */
+  replicateTo(replica: SimulatedServer): void {
     replica.readOnly = true
-    replica.data = new Map(this.data)
-    this.#replica = replica
-    this.#lag = lag
+    replica.replicationId = this.replicationId
+    replica.copy(this)
+    this.#replication = { replica, arrival: 0 }
   }
 
   /** Nothing that has not arrived by now will. */
   stopReplication(): void {
-    this.#replica = undefined
+    this.#replication = undefined
   }
 
   /** Becomes the primary; what the one before it has executed alone is lost. */
@@ -216,41 +193,32 @@ export class SimulatedServer implements ScriptedServer {
     before.stopReplication()
     this.readOnly = false
     this.replicationId += '+'
-    const arrived = new Set(this.executed)
-    for (const executed of before.executed) if (!arrived.has(executed)) executed.lost = 'failover'
+    this.disown(before)
   }
 
-  /** Becomes a replica of that one, with its data and without a word to those who listen here. */
-  resynchronise(primary: SimulatedServer): void {
-    this.readOnly = true
-    this.replicationId = primary.replicationId
-    primary.replicateTo(this, this.#lag)
+  /** What that one has executed alone is lost. */
+  disown(before: SimulatedServer): void {
+    const known = new Set(this.history)
+    for (const executed of before.history) if (!known.has(executed)) executed.lost = 'failover'
   }
 
-  #pass(channel: string, text: string): void {
+  /** Those who listen here hear it. */
+  pass(channel: string, text: string): void {
     for (const [link, channels] of this.#subscriptions) {
       if (channels.includes(channel)) link.toClient(() => link.listener?.(channel, text))
     }
   }
 
   #replicate(effect: Effect): void {
-    const replica = this.#replica
-    if (!replica) return
-    this.#replicated = Math.max(this.#replicated, this.#world.now + this.#random.between(0, this.#lag))
-    this.#world.after(this.#replicated - this.#world.now, () => {
+    const replication = this.#replication
+    if (!replication) return
+    replication.arrival = Math.max(replication.arrival, this.#world.now + this.#random.between(0, this.#lag))
+    this.#world.after(replication.arrival - this.#world.now, () => {
       // The link between the two may have ended meanwhile.
-      if (this.#replica === replica) replica.#apply(effect)
+      if (this.#replication !== replication) return
+      replication.replica.apply(effect)
+      for (const [channel, text] of effect.published ?? []) replication.replica.pass(channel, text)
     })
-  }
-
-  #apply({ stored, sets, published, executed }: Effect): void {
-    for (const [key, value] of stored) {
-      if (value) this.data.set(key, value)
-      else this.data.delete(key)
-    }
-    for (const [key, set] of sets) this.indexes.put(key, set)
-    if (executed) this.executed.push(executed)
-    for (const [channel, text] of published) this.#pass(channel, text)
   }
 }
 

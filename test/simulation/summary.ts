@@ -15,7 +15,9 @@ export function summaryOf(tally: Tally, from: number): string {
       : `**In ${whole(brokenSeeds)} of them a promise was broken.** The first:\n\n${broken.map(({ seed, promises }) => `- seed ${seed}: ${promises[0]}`).join('\n')}`
   return `# Simulation
 
-The code of this package, from \`assembly.ts\` down, on a simulated Redis with a replica, a simulated network and simulated clocks.
+The code of this package, from \`assembly.ts\` down, on a simulated Redis, a simulated network and simulated clocks. Redis is a
+primary with a replica; in a third of the runs a Redis Cluster, whose servers tell one another of messages and of moved slots late,
+in part, or not at all, and one of whose primaries owns nothing at first.
 One number, the seed, decides all that happens: what two or three nodes are asked, when each message arrives, and what
 goes wrong. What callers saw and servers executed is then held against the [promises](../README.md#what-is-promised), and in the end
 every node must answer from memory again and hold nothing that Redis does not.

@@ -1,5 +1,5 @@
 import type { End, Write } from '../checker/write.js'
-import type { Executed } from './server.js'
+import type { Executed } from './dataset.js'
 
 /** What was written and destroyed, by the id of the session. */
 export function writesIn(executed: readonly Executed[]): Map<string, Write[]> {

@@ -14,6 +14,10 @@ export class SimulatedIndexes {
     return new Map(this.#sets.get(key))
   }
 
+  keys(): string[] {
+    return [...this.#sets.keys()].filter(key => this.#sets.get(key)?.size)
+  }
+
   put(key: string, set: ReadonlyMap<string, number>): void {
     this.#sets.set(key, new Map(set))
   }
