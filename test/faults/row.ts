@@ -61,7 +61,7 @@ export function rowOf(
     errors: during.filter(hasFailed).length,
     staleReads: count('stale', 'served after its own', 'back in time', 'past its end', 'revoked in vain'),
     longestStaleness: Math.max(...sessionsIn(history).map(session => longestStaleness(history, session))),
-    resurrections: count('resurrected', 'executed again'),
+    resurrections: count('resurrected', 'executed again', 'in disorder'),
     lostSaves: count('lost'),
     lostByRedis: lost.length,
     falseLogouts: count('logged out', 'wrongly refused'),

@@ -115,6 +115,7 @@ function historyOf(site: Site, load: Load, stalled: number): History {
     ends,
     lost,
     deposed: [...site.deposed.values()],
+    rumours: [],
     setClocks: [],
     pauses: new Map(site.nodes.map(({ name, pauses }) => [name, pauses])),
     bounds: { ...BOUNDS, tombstoneTtl: site.tombstoneTtl, longest: Object.fromEntries(longest) },
