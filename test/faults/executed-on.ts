@@ -15,7 +15,7 @@ export interface Losses {
 }
 
 export interface Executions {
-  readonly writes: ReadonlyMap<string, Write[]>
+  readonly writes: Map<string, Write[]>
   readonly ends: ReadonlyMap<string, End[]>
   readonly lost: ReadonlySet<Loss>
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
+import type { Span } from '../checker/history.js'
 import type { RedisServer } from '../support/redis-server.js'
 import type { ProxyConnection } from '../support/tcp-proxy.js'
 import type { AppNode } from './app-node.js'
@@ -99,9 +100,13 @@ export const redisScenarios: readonly Scenario<RedisServer>[] = [
     await restart(site)
     site.emptied.push(Date.now())
   }),
-  scenario('Redis is killed, and restarted with its data', restart, {
-    options: { config: { appendonly: 'yes', appendfsync: 'always' } },
-  }),
+  scenario(
+    'Redis is killed, and restarted with its data',
+    async site => {
+      site.killed.push(await restart(site))
+    },
+    { options: { config: { appendonly: 'yes', appendfsync: 'always' } } },
+  ),
   scenario('Redis is stopped for 4 s', async site => {
     await site.deployment.pause()
     await sleep(4_000)
@@ -146,12 +151,15 @@ function othersOf({ proxy }: AppNode): ProxyConnection[] {
 }
 
 /** Nobody gets through before all that happens is seen. */
-async function restart(site: Site<RedisServer>): Promise<void> {
+async function restart(site: Site<RedisServer>): Promise<Span> {
   const refuse = (refusing: boolean) => Promise.all(site.nodes.map(({ proxy }) => proxy?.refuse(refusing)))
   await refuse(true)
+  const from = Date.now()
   await site.deployment.restart()
   await Promise.all(site.monitors.map(monitor => monitor.attached()))
+  const to = Date.now()
   await refuse(false)
+  return { from, to }
 }
 
 /** Redis gives up a subscriber for whom it has to keep too much. */

@@ -44,6 +44,8 @@ export class Site<On extends Deployment = Deployment> {
   readonly nodes: readonly AppNode[]
   /** When a server has come back without its data. */
   readonly emptied: number[] = []
+  /** From before a server was killed until it was there again, with its data. */
+  readonly killed: Span[] = []
   /** Those in whose place another has come, and for how long they took writes all the same. */
   readonly deposed = new Map<RedisServer, Span>()
 

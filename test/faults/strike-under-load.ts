@@ -9,6 +9,7 @@ import { hasFailed, type Row, rowOf } from './row.js'
 import type { Scenario } from './scenario.js'
 import type { Deployment, Site } from './site.js'
 import { OURS } from './stores.js'
+import { untold, wasUnderWay } from './untold.js'
 
 const VISITORS = 40
 const WARM_UP = 1_000
@@ -104,13 +105,19 @@ function historyOf(site: Site, load: Load, stalled: number): History {
   const losses = { emptied: site.emptied, deposed: new Set(site.deposed.keys()) }
   const ours = site.store === OURS
   const { writes, ends, lost } = executedOn(site.monitors, losses, ours)
+  for (const { sid, write } of untold(load.operations, writes, site.killed)) {
+    writes.set(
+      sid,
+      [...(writes.get(sid) ?? []), write].sort((one, other) => one.at - other.at),
+    )
+  }
   const executed = new Set([...writes.values()].flat().map(({ version }) => version))
   const longest = Object.entries(ours ? COMMANDS : COMMANDS_OF_OTHERS).map(([kind, commands]) => [
     kind,
     commands * DEADLINE + QUEUE + STALLS * stalled,
   ])
   return {
-    operations: ours ? load.operations.map(each => asRefused(each, executed)) : load.operations,
+    operations: ours ? load.operations.map(each => asRefused(each, executed, site)) : load.operations,
     writes,
     ends,
     lost,
@@ -124,9 +131,15 @@ function historyOf(site: Site, load: Load, stalled: number): History {
 }
 
 /** This store tells express-session of no refusal, and so nobody else: no server has executed it. */
-function asRefused(operation: Operation, executed: ReadonlySet<number | undefined>): Operation {
+function asRefused(
+  operation: Operation,
+  executed: ReadonlySet<number | undefined>,
+  { killed }: Site,
+): Operation {
   const { version, outcome } = operation
   if (version === undefined || outcome !== 'done' || executed.has(version)) return operation
+  // Or it has, untold, and then known it again.
+  if (killed.some(span => wasUnderWay(operation, span))) return { ...operation, outcome: 'failed' }
   return { ...operation, outcome: 'refused', reason: 'destroyed' }
 }
 
