@@ -1,12 +1,21 @@
 import type { History } from './history.js'
-import { executedAgain, inDisorder, loggedOut, lostSaves, resurrected, wronglyRefused } from './saves.js'
+import {
+  destroyedUnasked,
+  executedAgain,
+  inDisorder,
+  loggedOut,
+  lostSaves,
+  resurrected,
+  wronglyRefused,
+} from './saves.js'
 import { sessionsIn } from './session-history.js'
-import { backInTime, pastItsEnd, revokedInVain, servedAfterOwn, stale } from './staleness.js'
+import { backInTime, madeUp, pastItsEnd, revokedInVain, servedAfterOwn, stale } from './staleness.js'
 import { round } from './write.js'
 
 /** Each in the words with which it is reported. */
 const perSession = {
   stale,
+  'made up': madeUp,
   'back in time': backInTime,
   'served after its own': servedAfterOwn,
   'past its end': pastItsEnd,
@@ -15,6 +24,7 @@ const perSession = {
   'in disorder': inDisorder,
   lost: lostSaves,
   'logged out': loggedOut,
+  'destroyed unasked': destroyedUnasked,
   'wrongly refused': wronglyRefused,
 } as const
 

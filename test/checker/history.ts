@@ -63,3 +63,9 @@ export interface Bounds {
   /** By how much times are written down wrong, at most. */
   readonly rounding: number
 }
+
+/** Whether somebody may have asked a deposed primary meanwhile, or may have held what it had said. */
+export function mayBeMisled({ deposed, bounds }: History, from: number, to = from): boolean {
+  const held = bounds.maxStaleness * bounds.rates + bounds.rounding
+  return deposed.some(span => from <= span.to + held && to >= span.from)
+}

@@ -1,5 +1,5 @@
-import type { History, Operation } from './history.js'
-import type { SessionHistory } from './session-history.js'
+import { type History, mayBeMisled, type Operation } from './history.js'
+import { askedSince, type SessionHistory } from './session-history.js'
 import { round, type Write } from './write.js'
 
 /** 2. No save brings back what was destroyed since its request had read it. */
@@ -7,43 +7,35 @@ export function resurrected(
   { bounds: { tombstoneTtl, rounding } }: History,
   { operations, writes }: SessionHistory,
 ): string[] {
-  const faults: string[] = []
-  for (const { kind, version, basis, node } of operations) {
-    if (version === undefined || (kind !== 'request' && kind !== 'blind save')) continue
+  return operations.flatMap(({ kind, version, basis, node }) => {
+    if (version === undefined || (kind !== 'request' && kind !== 'blind save')) return []
     const saved = writes.findIndex(write => write.version === version && !write.lost)
-    if (saved === -1) continue
-    const savedAt = writes[saved] as Write
+    if (saved === -1) return []
+    const { at } = writes[saved] as Write
     const from =
       basis === undefined ? 0 : writes.findLastIndex((write, at) => at < saved && write.version === basis)
-    if (from === -1) continue
-    const destroy = writes
-      .slice(from, saved)
-      .find(
-        write =>
-          write.kind === 'destroy' &&
-          !write.lost &&
-          (basis !== undefined || write.at > savedAt.at - tombstoneTtl + rounding),
-      )
-    // After the tombstone has ended nobody can tell another session under the same id from the one that was read.
-    const another =
-      destroy !== undefined &&
-      savedAt.at - destroy.at >= tombstoneTtl - rounding &&
-      writes.slice(writes.indexOf(destroy), saved).some(write => write.kind === 'save')
-    if (destroy && !another) {
-      faults.push(
-        `${node} saved version ${version} (${kind}, read ${basis ?? 'nothing'}) at ${round(savedAt.at)} although it was destroyed at ${round(destroy.at)}`,
-      )
-    }
-  }
-  return faults
+    if (from === -1) return []
+    const overlooked = writes.slice(from, saved).find((write, index) => {
+      if (write.kind !== 'destroy' || write.lost) return false
+      const ended = at - write.at >= tombstoneTtl - rounding
+      if (basis === undefined) return !ended
+      // After the tombstone has ended nobody can tell another session under the same id from the one that was read.
+      return !ended || writes.slice(from + index, saved).every(({ kind }) => kind !== 'save')
+    })
+    if (!overlooked) return []
+    return [
+      `${node} saved version ${version} (${kind}, read ${basis ?? 'nothing'}) at ${round(at)} although it was destroyed at ${round(overlooked.at)}`,
+    ]
+  })
 }
 
 /** 2. What is sent again does nothing again: neither bring back what was destroyed since, nor destroy what was made since. */
 export function executedAgain(
-  { lost, bounds: { tombstoneTtl, rounding } }: History,
-  { writes }: SessionHistory,
+  { bounds: { tombstoneTtl, rounding } }: History,
+  { writes: all }: SessionHistory,
 ): string[] {
-  if (lost.size > 0) return []
+  // What was lost nobody can know again.
+  const writes = all.filter(({ lost }) => !lost)
   const faults: string[] = []
   for (const [last, { kind, version, id, at }] of writes.entries()) {
     const first = writes.findIndex(
@@ -87,7 +79,7 @@ export function inDisorder(_history: History, { operations, writes }: SessionHis
   return faults
 }
 
-/** 4. What was acknowledged is there for whoever asks Redis next. */
+/** 4. What was acknowledged was executed, and is there for whoever asks Redis next. */
 export function lostSaves(history: History, session: SessionHistory): string[] {
   const { operations, writes } = session
   const neverExecuted = operations
@@ -97,12 +89,12 @@ export function lostSaves(history: History, session: SessionHistory): string[] {
       ({ version, node, ended }) =>
         `${node} acknowledged version ${version} at ${round(ended as number)}, it was never executed`,
     )
-  const outlived = readsAfterSaves(history, session).flatMap(({ read, save, at }) => {
+  const outlived = readsAfterSaves(history, session).flatMap(({ read, at }) => {
     const { found, began, node } = read
     if (!found || found === 'nothing' || found.origin !== 'redis') return []
     if (writes.findLastIndex(write => write.version === found.version) >= at) return []
     return [
-      `${node} read version ${found.version} in Redis at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
+      `${node} read version ${found.version} in Redis at ${round(began)}, version ${writes[at]?.version} had been acknowledged`,
     ]
   })
   return [...neverExecuted, ...outlived]
@@ -110,59 +102,49 @@ export function lostSaves(history: History, session: SessionHistory): string[] {
 
 /** 6. Nobody is told that there is no session as long as there is. */
 export function loggedOut(history: History, session: SessionHistory): string[] {
-  const { shortestLife } = history.bounds
-  return readsAfterSaves(history, session).flatMap(({ read, save, at }) => {
+  const { rates, rounding } = history.bounds
+  const ends = history.ends.get(session.sid)?.filter(({ lost }) => !lost) ?? []
+  return readsAfterSaves(history, session).flatMap(({ read, asked, at }) => {
     const { found, began, ended = began, node } = read
     if (found !== 'nothing') return []
-    const [saved, ...since] = session.writes.slice(at) as [Write, ...Write[]]
-    const destroyed = since.some(write => write.kind === 'destroy' && write.at <= ended)
-    // It may have come to its end.
-    if (destroyed || ended - saved.at > shortestLife) return []
-    return [
-      `${node} found nothing at ${round(began)}, version ${save.version} was acknowledged at ${round(save.ended as number)}`,
-    ]
+    const since = session.writes.slice(at + 1)
+    if (since.some(write => write.kind === 'destroy' && write.at <= ended)) return []
+    // It may have come to its end, by the last that was said of it or by one that has been said meanwhile.
+    const last = ends.findLastIndex(end => end.at <= asked)
+    if (last === -1) return []
+    const over = ends.slice(last).some(end => end.at <= ended && end.at + end.ms / rates <= ended + rounding)
+    if (over) return []
+    return [`${node} found nothing at ${round(began)}, version ${session.writes[at]?.version} was there`]
   })
 }
 
-/** Each read with the last save that was acknowledged before it began, and where that stands among the writes. */
+/** Each read, and where the last of the writes stands that was acknowledged before it asked. */
 function readsAfterSaves(
-  { deposed }: History,
+  history: History,
   { operations, writes }: SessionHistory,
-): { read: Operation; save: Operation; at: number }[] {
-  // What a failover loses it may lose.
-  if (deposed.length > 0) return []
-  const saves = operations.filter(
-    ({ version, outcome }) =>
-      outcome === 'done' &&
-      version !== undefined &&
-      writes.some(write => write.version === version && !write.lost),
-  )
-  return operations.flatMap(read => {
-    const { found, began, ended, node } = read
-    // It may have got the answer that another had asked for.
-    const joined = operations.some(
-      each =>
-        asks(each) &&
-        each !== read &&
-        each.node === node &&
-        each.began <= began &&
-        (each.ended ?? began) >= began,
-    )
-    const save = saves.findLast(each => (each.ended as number) < began)
-    if (!found || ended === undefined || joined || !save) return []
-    return [{ read, save, at: writes.findIndex(write => write.version === save.version) }]
+): { read: Operation; asked: number; at: number }[] {
+  const saves = operations.flatMap(({ version, outcome, ended }) => {
+    if (outcome !== 'done' || version === undefined || ended === undefined) return []
+    const at = writes.findIndex(write => write.version === version && !write.lost)
+    return at === -1 ? [] : { ended, at }
   })
-}
-
-function asks({ kind }: Operation): boolean {
-  return kind === 'read' || kind === 'request'
+  const reads = operations.filter(({ kind }) => kind === 'read')
+  return reads.flatMap(read => {
+    const { found, began, ended } = read
+    if (!found || ended === undefined || mayBeMisled(history, began, ended)) return []
+    const asked = askedSince(read, reads)
+    const before = saves.filter(save => save.ended < asked)
+    if (before.length === 0) return []
+    return [{ read, asked, at: Math.max(...before.map(({ at }) => at)) }]
+  })
 }
 
 /** 2. No save is refused without a reason. */
-export function wronglyRefused(
-  { setClocks, bounds: { tombstoneTtl, maxStaleness, rates, rounding } }: History,
-  { operations, writes }: SessionHistory,
-): string[] {
+export function wronglyRefused(history: History, { operations, writes }: SessionHistory): string[] {
+  const {
+    setClocks,
+    bounds: { tombstoneTtl, maxStaleness, rates, rounding },
+  } = history
   return operations.flatMap(({ outcome, reason, kind, began, ended = 0, basis, basisAt, node, sid }) => {
     if (outcome !== 'refused') return []
     // What it had read a failover has lost, and with it the tombstones that it knew.
@@ -170,21 +152,33 @@ export function wronglyRefused(
     const since = kind === 'blind save' ? 0 : (basisAt ?? began)
     // Memory may have told of what was seen in Redis some time before.
     if (reason === 'gone' && ended - since + tombstoneTtl / 2 > tombstoneTtl / rates - rounding) return []
-    const destroyed = writes.some(
-      ({ kind, at }) => kind === 'destroy' && at >= since - rounding && at <= ended,
-    )
-    if (reason === 'destroyed' && destroyed) return []
+    const last = basis === undefined ? -1 : writes.findLastIndex(({ version }) => version === basis)
+    const destroyedSince = (time: number) =>
+      writes.some(({ kind, at }, index) => kind === 'destroy' && at >= time && at <= ended && index > last)
+    const misled = mayBeMisled(history, since, ended)
+    // What was read may be as old as that: memory has shown it, or another read was joined.
+    const oldest = basisAt === undefined ? since - rounding : since - maxStaleness * rates - rounding
+    if (reason === 'destroyed' && (destroyedSince(oldest) || misled)) return []
     // A creation whose connection broke cannot tell a destroy of just before from one that came after it, nor by a clock that was
     // set meanwhile how long it has been trying.
-    const justBefore = writes.some(
-      ({ kind, at }) => kind === 'destroy' && at >= since - (ended - since) && at <= ended,
-    )
+    const justBefore = destroyedSince(since - (ended - since))
     if (reason === 'destroyed' && kind === 'login' && (justBefore || setClocks.includes(node))) return []
-    // What was read may be as old as that: memory has shown it, or another read was joined.
-    const lately = writes.some(
-      ({ kind, at }) => kind === 'destroy' && at >= since - maxStaleness * rates - rounding && at <= ended,
-    )
-    if (reason === 'destroyed' && lately && basisAt !== undefined) return []
     return [`${kind} of ${sid} on ${node} at ${round(began)} (${reason})`]
   })
+}
+
+/** 6. Nothing is destroyed that nobody has asked to be. */
+export function destroyedUnasked(history: History, { sid, operations, writes }: SessionHistory): string[] {
+  const users = new Set(
+    writes.flatMap(({ version }) => (version === undefined ? [] : history.userOf(version))),
+  )
+  const asked = history.operations
+    .filter(({ kind, user }) => kind === 'clear' || (kind === 'revoke' && users.has(user ?? '')))
+    .concat(operations.filter(({ kind }) => kind === 'logout'))
+  return writes
+    .filter(
+      ({ kind, at }) =>
+        kind === 'destroy' && !asked.some(({ began }) => began <= at + history.bounds.rounding),
+    )
+    .map(({ at }) => `${sid} was destroyed at ${round(at)}, and nobody had asked for it`)
 }

@@ -18,3 +18,11 @@ export function sessionsIn({ operations, writes }: History): SessionHistory[] {
   }
   return [...bySid].map(([sid, own]) => ({ sid, operations: own, writes: writes.get(sid) ?? [] }))
 }
+
+/** When Redis was asked at the earliest: a read may have got the answer that another on its node had asked for. */
+export function askedSince({ node, began }: Operation, reads: readonly Operation[]): number {
+  const joined = reads.filter(
+    each => each.node === node && each.began <= began && (each.ended ?? began) >= began,
+  )
+  return Math.min(began, ...joined.map(each => each.began))
+}

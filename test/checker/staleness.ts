@@ -1,6 +1,6 @@
-import type { History, Operation } from './history.js'
-import type { SessionHistory } from './session-history.js'
-import { round } from './write.js'
+import { type History, mayBeMisled, type Operation } from './history.js'
+import { askedSince, type SessionHistory } from './session-history.js'
+import { round, type Write } from './write.js'
 
 /** A read that was answered with what had been overwritten or destroyed. */
 interface Outdated {
@@ -49,8 +49,7 @@ export function stale(history: History, session: SessionHistory): string[] {
 }
 
 /** 1. The node that has ended or overwritten a session stops serving it at once. */
-export function servedAfterOwn({ deposed, lost }: History, { operations, writes }: SessionHistory): string[] {
-  if (deposed.length > 0 || lost.size > 0) return []
+export function servedAfterOwn(history: History, { operations, writes }: SessionHistory): string[] {
   const faults: string[] = []
   for (const { kind, node, began, ended = 0, outcome, version } of operations) {
     if (outcome !== 'done' || (version === undefined && kind !== 'logout')) continue
@@ -59,10 +58,12 @@ export function servedAfterOwn({ deposed, lost }: History, { operations, writes 
         ? write.kind === 'destroy' && write.at >= began && write.at <= ended
         : write.version === version,
     )
+    if (writes[at]?.lost) continue
     for (const read of operations) {
       const { found, node: reader, began: readAt } = read
       if (reader !== node || readAt <= ended || !found || found === 'nothing') continue
       if (writes.findLastIndex(write => write.version === found.version) >= at) continue
+      if (mayBeMisled(history, readAt)) continue
       faults.push(
         `${node} served version ${found.version} ${originOf(read)}at ${round(readAt)}, its ${kind} had ended at ${round(ended)}`,
       )
@@ -71,43 +72,51 @@ export function servedAfterOwn({ deposed, lost }: History, { operations, writes 
   return faults
 }
 
-/** 3. On one node what is read does not become older. */
-export function backInTime({ deposed, lost }: History, { operations, writes }: SessionHistory): string[] {
-  if (deposed.length > 0 || lost.has('data')) return []
-  const faults: string[] = []
-  const reads = operations.filter(({ found, ended }) => found && found !== 'nothing' && ended !== undefined)
-  const positionOf = ({ found }: Operation) => {
-    const { version } = found as { version: number }
-    return writes.findLastIndex(write => write.version === version)
-  }
-  const firstOf = ({ found }: Operation) => {
-    const { version } = found as { version: number }
-    return writes.findIndex(write => write.version === version)
-  }
-  for (const later of reads) {
-    const first = reads.find(
-      each =>
-        each.node === later.node && (each.ended as number) < later.began && firstOf(each) > positionOf(later),
-    )
-    if (first) {
-      faults.push(
-        `${later.node} read ${JSON.stringify(later.found)} at ${round(later.began)}, after ${JSON.stringify(first.found)} at ${round(first.began)}`,
-      )
-    }
-  }
-  return faults
+/** 4. Nothing is served that Redis has not been given for this session. */
+export function madeUp({ bounds }: History, { operations, writes }: SessionHistory): string[] {
+  return operations.flatMap(read => {
+    const { found, node, began, ended = Number.POSITIVE_INFINITY } = read
+    if (!found || found === 'nothing') return []
+    const { version } = found
+    if (writes.some(write => write.version === version && write.at <= ended + bounds.rounding)) return []
+    return [`${node} served version ${version} ${originOf(read)}at ${round(began)}, it was not written`]
+  })
+}
+
+/** 3. On one node what is read does not become older, nor come back after it was gone. */
+export function backInTime(history: History, { operations, writes }: SessionHistory): string[] {
+  const reads = operations.filter(
+    ({ found, began, ended }) => found && ended !== undefined && !mayBeMisled(history, began, ended),
+  )
+  const versionOf = ({ found }: Operation) => (found && found !== 'nothing' ? found.version : undefined)
+  return reads.flatMap(later => {
+    const version = versionOf(later)
+    if (version === undefined) return []
+    const last = writes.findLastIndex(write => write.version === version)
+    const before = reads.find(each => {
+      if (each.node !== later.node || (each.ended as number) >= later.began) return false
+      const shown = versionOf(each)
+      if (shown === undefined) return last !== -1 && (writes[last] as Write).at < askedSince(each, reads)
+      const first = writes.findIndex(write => write.version === shown)
+      return first > last && !writes[first]?.lost
+    })
+    if (!before) return []
+    return [
+      `${later.node} read ${JSON.stringify(later.found)} at ${round(later.began)}, after ${JSON.stringify(before.found)} at ${round(before.began)}`,
+    ]
+  })
 }
 
 /** 5. Memory serves nothing past its end in Redis. */
-export function pastItsEnd(
-  { ends: all, deposed, bounds }: History,
-  { sid, operations }: SessionHistory,
-): string[] {
-  if (deposed.length > 0) return []
-  const ends = all.get(sid) ?? []
+export function pastItsEnd(history: History, { sid, operations }: SessionHistory): string[] {
+  const { ends: all, bounds } = history
+  const ends = all.get(sid)?.filter(({ lost }) => !lost) ?? []
+  const movedInVain = all.get(sid)?.find(({ lost }) => lost === 'failover')?.at ?? Number.POSITIVE_INFINITY
   const faults: string[] = []
   for (const { found, began, node } of operations) {
     if (!found || found === 'nothing' || found.origin === 'redis') continue
+    // One that a failover has lost was true until then.
+    if (mayBeMisled(history, began) || began > movedInVain) continue
     const bound = bounds.maxStaleness * bounds.rates + bounds.rounding
     const last = ends.findLast(({ at }) => at <= began)
     if (!last) continue
@@ -126,22 +135,34 @@ export function pastItsEnd(
   return faults
 }
 
-/** After a revocation has resolved no session that the user had before is served for longer than `maxStaleness`. */
-export function revokedInVain({ operations, writes, deposed, lost, bounds, userOf }: History): string[] {
-  if (deposed.length > 0 || lost.size > 0) return []
+/**
+ * After a revocation has resolved no session that the user had before is there, and none is served for longer than
+ * `maxStaleness`.
+ */
+export function revokedInVain(history: History): string[] {
+  const { operations, writes, lost, bounds, userOf } = history
+  // An index may be lost without its sessions, where it lies on another server.
+  if (lost.size > 0) return []
   const faults: string[] = []
   for (const { kind, outcome, user, began, ended = 0, node } of operations) {
-    if (kind !== 'revoke' || outcome !== 'done') continue
+    if ((kind !== 'revoke' && kind !== 'clear') || outcome !== 'done' || mayBeMisled(history, began, ended))
+      continue
     for (const read of operations) {
       const { found, sid } = read
-      if (!found || found === 'nothing' || userOf(found.version) !== user) continue
+      if (!found || found === 'nothing') continue
+      if (kind === 'revoke' && userOf(found.version) !== user) continue
       const own = writes.get(sid) ?? []
       // What was given up may be executed later, and again.
       const saves = own.filter(write => write.version === found.version)
       if (saves.length === 0 || saves.some(({ at }) => at > began)) continue
-      if (read.began > ended + bounds.maxStaleness * bounds.rates + bounds.rounding) {
+      if (mayBeMisled(history, read.began)) continue
+      // It was passed over if it still stands there, untouched since.
+      const since = own.slice(own.findLastIndex(write => write.version === found.version) + 1)
+      const passedOver = found.origin === 'redis' && !since.some(({ at }) => at <= ended)
+      const servedFor = passedOver ? 0 : bounds.maxStaleness * bounds.rates + bounds.rounding
+      if (read.began > ended + servedFor) {
         faults.push(
-          `${read.node} served version ${found.version} of ${user} at ${round(read.began)}, ${node} had revoked at ${round(ended)}`,
+          `${read.node} served version ${found.version} at ${round(read.began)}, ${node} had ended its ${kind} at ${round(ended)}`,
         )
       }
     }

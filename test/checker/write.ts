@@ -17,6 +17,7 @@ export interface Write {
 export interface End {
   readonly at: number
   readonly ms: number
+  readonly lost: Loss | undefined
 }
 
 export function round(ms: number): string {

@@ -53,14 +53,15 @@ export function executedOn(
       if (ofScripts && command.source !== 'lua') continue
       const { at } = command
       for (const { sid, kind, mark, ms } of effectsOf(command, ofScripts)) {
-        if (ms !== undefined) append(ends, sid, { at, ms })
+        const lost = lossOf(monitor, at, mark)
+        if (ms !== undefined) append(ends, sid, { at, ms, lost })
         if (kind === 'end') continue
         append(writes, sid, {
           at,
           kind,
           version: kind === 'save' ? Number(mark) : undefined,
           id: kind === 'destroy' ? mark : undefined,
-          lost: lossOf(monitor, at, mark),
+          lost,
           server: String(monitor.server.port),
         })
       }

@@ -60,6 +60,6 @@ afterAll(async () => {
   await writeReport(rows, version)
 })
 
-it('has a row for each of them in docs/reliability.md', async () => {
+it.skipIf(everything)('has a row for each of them in docs/reliability.md', async () => {
   expect(await missingRows()).toEqual([])
 })

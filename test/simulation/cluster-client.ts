@@ -11,7 +11,7 @@ import { Subscribers } from './subscribers.js'
 /** As often as ioredis does. */
 const MOST_REDIRECTIONS = 16
 const REFRESH_TAKES = 100
-const REFRESH_EVERY = 500
+const REFRESH_EVERY = 1_000
 
 const CLOSED = 'Connection is closed.'
 
@@ -33,6 +33,7 @@ export class ClusterClient implements SimulatedPort {
   readonly #pool = new Map<SimulatedServer, Connection>()
   /** How long it waits before it sends again what a server turned away for now. */
   readonly #retryAfter: number
+  readonly #refreshes: boolean
   #owners: SimulatedServer[]
   #refreshing: Promise<void> | undefined
   #closed = false
@@ -40,6 +41,7 @@ export class ClusterClient implements SimulatedPort {
   constructor(parts: ClientParts, owners: readonly SimulatedServer[]) {
     this.#parts = parts
     this.#retryAfter = parts.random.pick([10, 60])
+    this.#refreshes = parts.random.chance(0.5)
     this.#owners = [...owners]
     this.subscribers = new Subscribers(parts)
     for (const owner of owners) this.#connectionTo(owner)
@@ -148,11 +150,11 @@ export class ClusterClient implements SimulatedPort {
     return connection
   }
 
-  /** Also when nothing has gone wrong. */
+  /** Some clients ask now and then (`slotsRefreshInterval`), others only when they know no primary any more. */
   #refreshLater(): void {
     this.#parts.process.clock.after(REFRESH_EVERY, () => {
       if (this.#closed) return
-      this.lookForPrimaries().catch(() => {})
+      if (this.#refreshes || this.primaries().length === 0) this.lookForPrimaries().catch(() => {})
       this.#refreshLater()
     })
   }

@@ -73,21 +73,21 @@ export const defences: readonly Defence[] = [
     defended: 'if (message.round === this.#round) {',
     defenceless: 'if (true) {',
     unnoticed:
-      'what has waited in its client is sent in order: nothing is read between a write that was given up and its execution',
+      'nothing is read between a write that was given up and its execution; where it is, slots move, and the epoch empties memory',
   },
   {
     name: 'a subscriber of another server is noticed by run_id',
     file: line,
     defended: 'this.identified && runId !== subscription.runId',
     defenceless: 'false',
-    unnoticed: 'there the nonce does not come back, or comes after all messages',
+    unnoticed:
+      'there the nonce does not come back, or comes after all messages; of those that are lost some nonce is one',
   },
   {
     name: 'another history of writes is noticed by master_replid',
     file: line,
     defended: "this.#replicationId !== '' && this.#replicationId !== replication",
     defenceless: 'false',
-    unnoticed: 'nonces that were lost with messages are overtaken by their successors',
   },
   {
     name: 'a probe counts when its server has confirmed it',
@@ -199,13 +199,75 @@ export const defences: readonly Defence[] = [
     file: bus,
     defended: 'doubt() {\n        this.#round++;',
     defenceless: 'doubt() {',
-    unnoticed:
-      'what has waited in its client is sent in order: nothing is read between a write that was given up and its execution',
+    unnoticed: 'as above',
   },
   {
     name: 'every primary has a line of its own',
     file: bus,
     defended: '.filter(({ owns }) => keyspace.probe(owns) !== undefined)',
     defenceless: '.slice(0, 1)',
+  },
+  {
+    name: 'every line has to have heard lately',
+    file: bus,
+    defended: 'oldest = Math.max(oldest, elapsed(line.heardSince, now));',
+    defenceless: 'oldest = Math.min(oldest || 1e9, elapsed(line.heardSince, now));',
+  },
+  {
+    name: 'a primary that is gone empties memory',
+    file: bus,
+    defended: "this.#miss('a primary is gone');",
+    defenceless: '',
+    unnoticed: 'the epoch changes when primaries do, and empties memory with the next probe of the others',
+  },
+  {
+    name: 'primaries that the client does not know are noticed by cluster_size',
+    file: bus,
+    defended: 'this.#unknownPrimaries = count !== port.primaries().length;',
+    defenceless: 'this.#unknownPrimaries = false;',
+    unnoticed:
+      'what is read of it makes the client know it, by a redirect; what was held before is stale only until the map is refreshed',
+  },
+  {
+    name: 'a resharding is noticed by the epoch',
+    file: line,
+    defended: "[runId = '', replicationId = '', epoch = '']",
+    defenceless: "[runId = '', replicationId = ''], epoch = ''",
+    unnoticed: 'as above; and to a primary that was known there was a line all along',
+  },
+  {
+    name: 'a server that refuses a probe is left',
+    file: line,
+    defended: '/READONLY|NOREPLICAS|CLUSTERDOWN|MOVED/.test(message)',
+    defenceless: 'false',
+    unnoticed: 'it does not echo it, so the lease ends; who executes the next one has another run_id',
+  },
+  {
+    name: 'a session is entered into its index, also where that is on another server',
+    file: 'src/sessions/session-repository.js',
+    defended: 'const full = apart && (await this.#indexes.enter(apart, entered, until));',
+    defenceless:
+      'const full = undefined; if (apart) this.#indexes.enter(apart, entered, until).catch(() => {});',
+  },
+  {
+    name: 'an entry is removed only when no save can be under way',
+    file: 'src/indexes/index-entries.js',
+    defended: 'this.#grace = port.isCluster ? grace : 0;',
+    defenceless: 'this.#grace = 0;',
+    unnoticed:
+      'between an entry and its session is one trip, into which reading and pruning would have to fall',
+  },
+  {
+    name: 'who knows that an entry stands may be served the session',
+    file: 'src/sessions/enrolment.js',
+    defended: '!this.#bus.trusted(now) ||',
+    defenceless: '',
+    unnoticed: 'what outlives its entry there is held in memory that is not trusted, and messages go on',
+  },
+  {
+    name: 'a resharding is noticed, by the epoch or by cluster_size',
+    file: line,
+    defended: 'const mismatch = this.#identify(subscription, answer);',
+    defenceless: 'const mismatch = this.#identify(subscription, answer.splice(0, 2)); answer.length = 0;',
   },
 ]

@@ -95,8 +95,8 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
     callers.ask(someTime(), random.pick(nodes), random.pick(KINDS), random.pick(sids))
   }
   const happened: string[] = []
-  for (let number = random.below(4); number > 0; number--) {
-    const fault: Fault = random.pick(topology.cluster ? [...faults, ...clusterFaults] : faults)
+  for (let number = random.below(topology.cluster ? 6 : 4); number > 0; number--) {
+    const fault: Fault = random.pick(topology.cluster && random.chance(0.5) ? clusterFaults : faults)
     world.after(Math.max(0, someTime() - spread / 2), () => {
       const what = fault({ world, random, topology, network, nodes })
       happened.push(`${world.now.toFixed(1)} ${what}`)

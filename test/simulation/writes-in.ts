@@ -25,9 +25,10 @@ export function writesIn(executed: readonly Executed[]): Map<string, Write[]> {
 export function endsIn(executed: readonly Executed[]): Map<string, End[]> {
   const ends = new Map<string, End[]>()
   for (const { name, keys, args, reply, at, lost } of executed) {
-    if (lost) continue
-    if (name === 'save' && wasSaved(reply)) append(ends, keys[0], { at, ms: Number((reply as unknown[])[3]) })
-    if (name === 'touch' && (reply === 1 || reply === 2)) append(ends, keys[0], { at, ms: Number(args[0]) })
+    if (name === 'save' && wasSaved(reply))
+      append(ends, keys[0], { at, ms: Number((reply as unknown[])[3]), lost })
+    if (name === 'touch' && (reply === 1 || reply === 2))
+      append(ends, keys[0], { at, ms: Number(args[0]), lost })
   }
   return ends
 }
