@@ -14,6 +14,8 @@ export interface AppSettings {
   /** As the other nodes get to hear it, if it is not the same. */
   readonly idToOthers?: string
   readonly tombstoneTtl?: number
+  /** Of sessions; a day if nothing is said. */
+  readonly maxAge?: number
   readonly cache?: boolean
   /** Its wall clock is wrong by so much. */
   readonly clockOff?: number
@@ -48,6 +50,8 @@ interface AnswerBody {
   /** What a request that changes a session had read, and when it had. */
   found?: { version?: number; origin: string; at: number }
   savingSince?: number
+  /** The save was not carried out, of which the store tells no framework. */
+  refused?: boolean
   error?: string
 }
 

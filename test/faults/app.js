@@ -10,9 +10,11 @@ import { openStore } from './open-store.js'
 /** @typedef {{ version?: number, user?: string }} Fields */
 
 const BURST_AT_ONCE = 100
+const DAY = 86_400_000
 
 const settings = JSON.parse(process.argv[2] ?? '')
-// A clock that somebody has set wrong, for all that runs here.
+const maxAge = settings.maxAge ?? DAY
+// A clock that somebody has set wrong, for all that asks by Date.now, as the store does.
 if (settings.clockOff) {
   const now = Date.now
   Date.now = () => now() + settings.clockOff
@@ -20,7 +22,7 @@ if (settings.clockOff) {
 /** The time that the whole run goes by. */
 const time = () => Date.now() - (settings.clockOff ?? 0)
 
-const { store, originOf, revoke, emitters } = await openStore(settings)
+const { store, originOf, revoke, refusals, emitters } = await openStore(settings)
 
 /** @param {import('express').Request} req */
 const fieldsOf = req => /** @type {Fields} */ (/** @type {unknown} */ (req.session))
@@ -33,7 +35,10 @@ app.post('/burst', async (req, res) => {
   const count = Number(req.query.count)
   /** @type {(number: number) => Promise<unknown>} */
   const write = number =>
-    new Promise(done => store.set(`burst-${number % 1_000}`, /** @type {never} */ ({ cookie: {} }), done))
+    new Promise((resolve, reject) => {
+      const session = /** @type {never} */ ({ cookie: { originalMaxAge: maxAge } })
+      store.set(`burst-${number % 1_000}`, session, error => (error ? reject(error) : resolve(undefined)))
+    })
   for (let number = 0; number < count; number += BURST_AT_ONCE) {
     await Promise.all(Array.from({ length: BURST_AT_ONCE }, (_, index) => write(number + index)))
   }
@@ -45,17 +50,21 @@ app.post('/revoke', async (req, res) => {
   res.json({})
 })
 
-app.post('/clear', (_req, res, next) => {
-  store.clear?.(error => (error ? next(error) : res.json({})))
-})
-
 app.get('/resources', async (_req, res) => {
   // Which connections the other side keeps is up to that.
   server.closeIdleConnections()
   res.json(await countResources(emitters))
 })
 
-app.use(session({ store, secret: 'a secret of all nodes', resave: false, saveUninitialized: false }))
+app.use(
+  session({
+    store,
+    secret: 'a secret of all nodes',
+    resave: false,
+    saveUninitialized: false,
+    cookie: { maxAge },
+  }),
+)
 
 app.get('/session', (req, res) => {
   const { version } = fieldsOf(req)
@@ -96,10 +105,15 @@ app.use(
  * @param {object} told
  */
 function save(req, res, next, told) {
+  const { sessionID } = req
+  const before = refusals(sessionID)
   Object.assign(res.locals, told)
   Object.assign(fieldsOf(req), { version: Number(req.query.version), user: req.query.user })
   // What express-session saves on its own, it saves when the answer is already on its way.
-  req.session.save(error => (error ? next(error) : res.json(told)))
+  req.session.save(error => {
+    if (error) next(error)
+    else res.json({ ...told, refused: refusals(sessionID) > before })
+  })
 }
 
 const server = serveApp(app, () => {})

@@ -85,7 +85,7 @@ function effectsOf({ at, args: [name = '', ...args] }: Command, ofScripts: boole
   const sid = sidOf(key)
   switch (name.toUpperCase()) {
     case 'SET': {
-      if (key.startsWith(TOMBSTONE)) return [{ sid, kind: 'destroy', mark: value }]
+      if (key.startsWith(TOMBSTONE)) return [{ sid, kind: 'destroy', mark: idOf(value) }]
       const version = VERSION.exec(value)?.[1]
       return version === undefined ? [] : [{ sid, kind: 'save', mark: version, ...lifeIn(args) }]
     }
@@ -102,6 +102,11 @@ function effectsOf({ at, args: [name = '', ...args] }: Command, ofScripts: boole
     default:
       return []
   }
+}
+
+/** What is the same when a destroy is sent again. */
+function idOf(tombstone: string): string {
+  return tombstone.slice(tombstone.lastIndexOf(':') + 1)
 }
 
 function lifeIn(args: readonly string[]): { ms?: number } {

@@ -119,8 +119,8 @@ export class Load {
     const { found: read, savingSince } = answer.body
     const found = read && foundIn(read.version === undefined ? 401 : 200, read)
     if (!read || !found) {
-      // It failed before it had read anything.
-      this.#note(node, 'read', sid, answer, {})
+      // What it had read, if anything, and whether it was saved, nobody was told.
+      this.#note(node, 'request', sid, answer, { version })
       return undefined
     }
     this.#note(node, 'read', sid, { ...answer, status: 200, ended: read.at }, { found })
@@ -172,14 +172,16 @@ export class Load {
     seen: Partial<Operation>,
   ): void {
     const done = status > 0 && status < 500
+    const refused = body.refused && seen.version !== undefined
+    const outcome = !done ? 'failed' : refused ? 'refused' : 'done'
     this.operations.push({
       node: node.name,
       kind,
       sid,
       began,
       ended,
-      outcome: done ? 'done' : 'failed',
-      ...(body.error !== undefined && { reason: body.error }),
+      outcome,
+      ...(outcome !== 'done' && { reason: body.error ?? 'destroyed' }),
       ...seen,
     })
   }

@@ -8,6 +8,7 @@ import { peerNamed } from './peers/peers.js'
  * @property {import('express-session').Store} store
  * @property {(req: import('express').Request) => string} originOf where the session of a request came from, if that is known
  * @property {(user: string) => Promise<unknown>} revoke
+ * @property {(sid: string) => number} refusals how many saves of a session were not carried out
  * @property {readonly import('node:events').EventEmitter[]} emitters whose listeners must not grow in number
  *
  * @typedef {object} Settings
@@ -34,6 +35,7 @@ export async function openStore(settings) {
       store: await peer.open(settings.url ?? ''),
       originOf: () => peer.origin,
       revoke: () => Promise.reject(new Error('It cannot end the sessions of a user')),
+      refusals: () => 0,
       emitters: [],
     }
   }
@@ -47,10 +49,14 @@ export async function openStore(settings) {
     ...(settings.cache === false && { cache: false }),
   })
   store.on('error', () => {})
+  /** @type {Map<string, number>} */
+  const refused = new Map()
+  store.on('refused', ({ id }) => refused.set(id, (refused.get(id) ?? 0) + 1))
   return {
     store,
     originOf: req => store.originOf(req.session) ?? 'nowhere',
     revoke: user => store.by('user', user).revoke(),
+    refusals: sid => refused.get(sid) ?? 0,
     emitters: [store, redis],
   }
 }

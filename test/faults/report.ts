@@ -16,8 +16,12 @@ const HEAD = [
 
 /** Which store meets which fault. */
 export const meetings: readonly { fault: string; store: string }[] = [
-  ...redisScenarios.flatMap(({ name }) => stores.map(store => ({ fault: name, store }))),
-  ...[...clusterScenarios, ...sentinelScenarios].map(({ name }) => ({ fault: name, store: OURS })),
+  ...redisScenarios.flatMap(({ name: fault, meets }) =>
+    stores
+      .filter(({ hearing }) => meets?.includes(hearing) ?? true)
+      .map(({ name: store }) => ({ fault, store })),
+  ),
+  ...[...clusterScenarios, ...sentinelScenarios].map(({ name: fault }) => ({ fault, store: OURS })),
 ]
 
 /** Puts the table into the page. A run that was of a part, or failed, leaves the page alone. */

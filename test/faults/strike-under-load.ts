@@ -9,7 +9,7 @@ import { hasFailed, type Row, rowOf } from './row.js'
 import type { Scenario } from './scenario.js'
 import type { Deployment, Site } from './site.js'
 import { OURS } from './stores.js'
-import { untold, wasUnderWay } from './untold.js'
+import { untold } from './untold.js'
 
 const VISITORS = 40
 const WARM_UP = 1_000
@@ -42,9 +42,6 @@ const BOUNDS: Omit<Bounds, 'longest' | 'tombstoneTtl'> = {
   // Clocks of several processes, read to the millisecond.
   rounding: 3,
 }
-
-/** The users to whom sessions belong. */
-export const USERS = Array.from({ length: VISITORS }, (_, number) => `user-${number}`)
 
 export interface Outcome {
   readonly row: Row
@@ -111,13 +108,12 @@ function historyOf(site: Site, load: Load, stalled: number): History {
       [...(writes.get(sid) ?? []), write].sort((one, other) => one.at - other.at),
     )
   }
-  const executed = new Set([...writes.values()].flat().map(({ version }) => version))
   const longest = Object.entries(ours ? COMMANDS : COMMANDS_OF_OTHERS).map(([kind, commands]) => [
     kind,
     commands * DEADLINE + QUEUE + STALLS * stalled,
   ])
   return {
-    operations: ours ? load.operations.map(each => asRefused(each, executed, site)) : load.operations,
+    operations: load.operations,
     writes,
     ends,
     lost,
@@ -128,19 +124,6 @@ function historyOf(site: Site, load: Load, stalled: number): History {
     bounds: { ...BOUNDS, tombstoneTtl: site.tombstoneTtl, longest: Object.fromEntries(longest) },
     userOf: load.userOf,
   }
-}
-
-/** This store tells express-session of no refusal, and so nobody else: no server has executed it. */
-function asRefused(
-  operation: Operation,
-  executed: ReadonlySet<number | undefined>,
-  { killed }: Site,
-): Operation {
-  const { version, outcome } = operation
-  if (version === undefined || outcome !== 'done' || executed.has(version)) return operation
-  // Or it has, untold, and then known it again.
-  if (killed.some(span => wasUnderWay(operation, span))) return { ...operation, outcome: 'failed' }
-  return { ...operation, outcome: 'refused', reason: 'destroyed' }
 }
 
 function lastError(operations: readonly Operation[]): number {

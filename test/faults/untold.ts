@@ -2,8 +2,8 @@ import type { Operation, Span } from '../checker/history.js'
 import type { Write } from '../checker/write.js'
 
 /**
- * What a server has executed and kept as it was killed, before it could tell anybody: neither who had asked nor a monitor.
- * Somebody has seen it since.
+ * What a server has executed and kept as it was killed, before it could tell a monitor. Who had asked was told, or somebody has
+ * seen it since.
  */
 export function untold(
   operations: readonly Operation[],
@@ -11,7 +11,7 @@ export function untold(
   killed: readonly Span[],
 ): { sid: string; write: Write }[] {
   return operations.flatMap(operation => {
-    const { sid, kind, version, began, ended = Number.POSITIVE_INFINITY } = operation
+    const { sid, kind, version, outcome, began, ended = Number.POSITIVE_INFINITY } = operation
     const at = killed.find(span => wasUnderWay(operation, span))?.to
     const own = writes.get(sid) ?? []
     const seen = (later: Operation) => later.sid === sid && later.found && later.began >= (at ?? 0)
@@ -20,7 +20,9 @@ export function untold(
       const read = operations.some(
         later => seen(later) && later.found !== 'nothing' && later.found?.version === version,
       )
-      return read && !told ? { sid, write: { ...UNTOLD, at, kind: 'save', version } } : []
+      return (read || outcome === 'done') && !told
+        ? { sid, write: { ...UNTOLD, at, kind: 'save', version } }
+        : []
     }
     if (at !== undefined && kind === 'logout') {
       const told = own.some(write => write.kind === 'destroy' && write.at >= began && write.at <= ended)
@@ -31,7 +33,7 @@ export function untold(
   })
 }
 
-export function wasUnderWay({ began, ended = Number.POSITIVE_INFINITY }: Operation, span: Span): boolean {
+function wasUnderWay({ began, ended = Number.POSITIVE_INFINITY }: Operation, span: Span): boolean {
   return began <= span.to && ended >= span.from
 }
 

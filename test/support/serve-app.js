@@ -27,6 +27,7 @@ export function serveApp(listener, forget) {
   process.on('message', () => {
     forget()
     tell({ longestStall: stalls.max / 1e6 })
+    stalls.reset()
   })
   const server = createServer(listener)
   // An idle connection that the server closes as the next request comes would look like one that an error has cut.

@@ -19,7 +19,7 @@ export function openCacheable(url) {
   for (const client of [pub, sub]) client.on('error', () => {})
   const cache = new Cacheable({
     namespace: NAMESPACE,
-    primary: createMemory({ lruSize: MAX_IN_MEMORY }),
+    primary: createMemory({ lruSize: MAX_IN_MEMORY, ttl: MEMORY_TTL }),
     secondary: createRedis({ url, ...timeouts() }, { namespace: NAMESPACE, throwOnErrors: true }),
     sync: { qified: provider },
   })
