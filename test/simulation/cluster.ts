@@ -18,6 +18,8 @@ export class Cluster {
   readonly bus: ClusterBus
   /** Spans during which not every server knew of a change. */
   readonly rumours: Span[] = []
+  /** Spans during which keys were on their way. */
+  readonly migrations: { from: number; to: number }[] = []
   readonly #world: World
   readonly #random: Random
   readonly #shards: readonly Shard[]

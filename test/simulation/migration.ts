@@ -27,6 +27,8 @@ export async function migrate(
   if (!cluster || from.changing || to.changing || !source.answers || !target.answers) return
   from.changing = true
   to.changing = true
+  const span = { from: world.now, to: Number.POSITIVE_INFINITY }
+  cluster.migrations.push(span)
   const blocks = wanted.filter(block => cluster.view.owners[block] === source)
   const keys = (server: SimulatedServer) => server.allKeys().filter(key => blocks.includes(blockOf(key)))
   // What is left from before it had lost them.
@@ -54,6 +56,7 @@ export async function migrate(
   )
   if (pace !== undefined) await wait(HANDED_OVER_WITHIN)
   source.member?.learn(cluster.view)
+  span.to = world.now
   from.changing = false
   to.changing = false
 }
