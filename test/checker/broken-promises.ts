@@ -30,8 +30,12 @@ const perSession = {
 
 const perHistory = { late, 'revoked in vain': revokedInVain } as const
 
+type Promised = keyof typeof perSession | keyof typeof perHistory
+
+export const promises = Object.keys({ ...perSession, ...perHistory }) as readonly Promised[]
+
 export interface Breach {
-  readonly promise: keyof typeof perSession | keyof typeof perHistory
+  readonly promise: Promised
   readonly what: string
 }
 

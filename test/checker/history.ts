@@ -58,8 +58,6 @@ export interface Bounds {
   /** How long an operation may take at most. */
   readonly longest: Readonly<Record<Kind, number>>
   readonly tombstoneTtl: number
-  /** Sessions live for this long at least. */
-  readonly shortestLife: number
   /** By what factor one clock runs faster than another, at most. */
   readonly rates: number
   /** By how much times are written down wrong, at most. */

@@ -140,8 +140,8 @@ export function pastItsEnd(history: History, { sid, operations }: SessionHistory
 }
 
 /**
- * After a revocation has resolved no session that the user had before is there, and none is served for longer than
- * `maxStaleness`.
+ * After a revocation has resolved no session that the user had before is there; its node serves none any more, and the others none
+ * for longer than `maxStaleness`. After all were destroyed that is so for everybody.
  */
 export function revokedInVain(history: History): string[] {
   const { operations, writes, lost, bounds, userOf } = history
@@ -166,7 +166,9 @@ export function revokedInVain(history: History): string[] {
       // It was passed over if it still stands there, untouched since.
       const since = own.slice(own.findLastIndex(write => write.version === found.version) + 1)
       const passedOver = found.origin === 'redis' && !since.some(({ at }) => at <= ended)
-      const servedFor = passedOver ? 0 : bounds.maxStaleness * bounds.rates + bounds.rounding
+      const destroyed = since.some(({ kind, at }) => kind === 'destroy' && at >= began && at <= ended)
+      const atOnce = passedOver || (destroyed && read.node === node)
+      const servedFor = atOnce ? 0 : bounds.maxStaleness * bounds.rates + bounds.rounding
       if (read.began > ended + servedFor) {
         faults.push(
           `${read.node} served version ${found.version} at ${round(read.began)}, ${node} had ended its ${kind} at ${round(ended)}`,

@@ -37,7 +37,6 @@ const STALLS = 2
 /** The options of the store, as they are by default, and what is done with it. */
 const BOUNDS: Omit<Bounds, 'longest' | 'tombstoneTtl'> = {
   maxStaleness: 2_000,
-  shortestLife: 86_400_000,
   rates: 1,
   // Clocks of several processes, read to the millisecond.
   rounding: 3,

@@ -2,7 +2,7 @@ import { RefusedError } from '../../src/base/errors.js'
 import { IndexedSessions } from '../../src/sessions/indexed-sessions.js'
 import { type Sighting, sightingOfNew, unseen } from '../../src/sessions/sighting.js'
 import type { Kind, Operation } from '../checker/history.js'
-import { BOUNDS, type SessionData, type SimulatedNode, USERS, userOf } from './node.js'
+import { type SessionData, type SimulatedNode, USERS, userOf } from './node.js'
 import type { Random } from './random.js'
 import type { World } from './world.js'
 
@@ -117,7 +117,7 @@ export class Callers {
   }
 
   #ttl(): number {
-    return this.#options.random.pick([BOUNDS.shortestLife, 5_000, 60_000])
+    return this.#options.random.pick([600, 5_000, 60_000])
   }
 
   /** Writes down when it began and ended, and how. */

@@ -19,7 +19,7 @@ export class ClusterBus {
     this.#world = world
     this.#random = random
     this.#members = members
-    this.#loss = random.pick([0, 0.3, 1])
+    this.#loss = random.pick([0, 0.5, 1, 1])
     this.#slowest = random.pick([2, 20, 500])
   }
 

@@ -225,15 +225,14 @@ export const defences: readonly Defence[] = [
     file: bus,
     defended: 'this.#unknownPrimaries = count !== port.primaries().length;',
     defenceless: 'this.#unknownPrimaries = false;',
-    unnoticed:
-      'what is read of it makes the client know it, by a redirect; what was held before is stale only until the map is refreshed',
+    unnoticed: 'the epoch says so, too; without either it takes some 10,000 seeds',
   },
   {
     name: 'a resharding is noticed by the epoch',
     file: line,
     defended: "[runId = '', replicationId = '', epoch = '']",
     defenceless: "[runId = '', replicationId = ''], epoch = ''",
-    unnoticed: 'as above; and to a primary that was known there was a line all along',
+    unnoticed: 'cluster_size says so, too; without either it takes some 10,000 seeds',
   },
   {
     name: 'a server that refuses a probe is left',
@@ -262,12 +261,6 @@ export const defences: readonly Defence[] = [
     file: 'src/sessions/enrolment.js',
     defended: '!this.#bus.trusted(now) ||',
     defenceless: '',
-    unnoticed: 'what outlives its entry there is held in memory that is not trusted, and messages go on',
-  },
-  {
-    name: 'a resharding is noticed, by the epoch or by cluster_size',
-    file: line,
-    defended: 'const mismatch = this.#identify(subscription, answer);',
-    defenceless: 'const mismatch = this.#identify(subscription, answer.splice(0, 2)); answer.length = 0;',
+    unnoticed: 'what is held while it is not trusted is seldom older than its entry',
   },
 ]

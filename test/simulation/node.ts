@@ -33,7 +33,6 @@ export const BOUNDS = {
     revoke: 8 * OPTIONS.deadline,
     clear: 8 * OPTIONS.deadline,
   },
-  shortestLife: 600,
   rates: 1.002,
   rounding: 2,
 } as const

@@ -89,10 +89,13 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
   const spread = random.pick([5, 40, 200])
   const someTime = () =>
     random.chance(0.8) ? random.pick(moments) + spread * random.next() : random.between(100, busyFor)
+  // One that only reads is the last to learn what has become of the servers.
+  const reader = random.chance(0.5) ? nodes.at(-1) : undefined
   const callers = new Callers({ world, random, until: busyFor + LONGEST_WAIT, trace })
   for (const sid of sids) callers.ask(100 * random.next(), random.pick(nodes), 'login', sid)
   for (let number = 10 + random.below(40); number > 0; number--) {
-    callers.ask(someTime(), random.pick(nodes), random.pick(KINDS), random.pick(sids))
+    const node = random.pick(nodes)
+    callers.ask(someTime(), node, node === reader ? 'read' : random.pick(KINDS), random.pick(sids))
   }
   const happened: string[] = []
   for (let number = random.below(topology.cluster ? 6 : 4); number > 0; number--) {
@@ -132,6 +135,8 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
     node.parts.listening?.stop()
     node.client.close()
   }
+  // What that ends must not reach into the next run.
+  await atRest()
   return {
     seed,
     broken,
