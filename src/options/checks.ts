@@ -70,7 +70,7 @@ export function group<T extends object>(
 ): false | T {
   const given = value === undefined ? unset : value
   if (given === false || isObject(given)) return given
-  throw invalid(name, given, `false or { ${names} }`)
+  throw invalid(name, withoutSecret(given), `false or { ${names} }`)
 }
 
 export function methods<T>(name: string, value: T, names: string[]): T {

@@ -173,7 +173,12 @@ describe('a secret', () => {
   it('stands in no message, in whichever place of `encryption` or `hashIds` it was put', () => {
     const places: ((secret: unknown) => object)[] = [
       ...everyOption()
-        .filter(({ name }) => /^(encryption|hashIds)/.test(name) && !name.endsWith('.secret'))
+        .filter(
+          ({ name }) =>
+            /^(encryption|hashIds|compression$|waitForReplicas$|cache$|cluster$|retry$|breaker$)/.test(
+              name,
+            ) && !name.endsWith('.secret'),
+        )
         .map(option => (secret: unknown) => option.with(secret)),
       secret => ({ encryption: { keys: [{ ...KEY, secret: ` ${secret}` }] } }),
       secret => ({ encryption: { keys: [{ ...KEY, secret: String(secret).slice(0, 15) }] } }),
