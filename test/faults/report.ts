@@ -25,7 +25,7 @@ export const meetings: readonly { fault: string; store: string }[] = [
 ]
 
 /** Puts the table into the page. A run that was of a part, or failed, leaves the page alone. */
-export async function writeReport(rows: readonly Row[], redis: string): Promise<void> {
+export async function writeReport(rows: readonly Row[]): Promise<void> {
   const lines = meetings.flatMap(({ fault, store }) => {
     const row = rows.find(each => each.fault === fault && each.store === store)
     return row ? [lineOf(row)] : []
@@ -36,7 +36,7 @@ export async function writeReport(rows: readonly Row[], redis: string): Promise<
     )
     return
   }
-  await writeSection(PAGE, 'npm run faults', [...HEAD, ...lines].join('\n'), redis)
+  await writeSection(PAGE, 'npm run faults', [...HEAD, ...lines].join('\n'))
 }
 
 /** The rows that the page should have and does not. */

@@ -34,11 +34,11 @@ function tableOf(rows: readonly Row[]): string {
 }
 
 /** Puts the table into the page. */
-export async function writeReport(rows: readonly Row[], redis: string): Promise<void> {
+export async function writeReport(rows: readonly Row[]): Promise<void> {
   if (rows.length < scenarios.length * FRAMEWORKS.length) {
     throw new Error('The table is written by a whole run that passes; this one was not, or did not')
   }
-  await writeSection('reliability.md', 'npm run reliability', tableOf(rows), redis)
+  await writeSection('reliability.md', 'npm run reliability', tableOf(rows))
 }
 
 /** The rows that the page should have and does not. */

@@ -15,7 +15,6 @@ export async function writeReport(
   minutes: number,
   rows: readonly Row[],
   { before, after }: { before: Calm; after: Calm },
-  redis: string,
 ): Promise<void> {
   const total = (name: 'operations' | 'errors') => rows.reduce((sum, row) => sum + row[name], 0)
   const times = new Map<string, number>()
@@ -32,7 +31,7 @@ Keys in Redis: ${before.keys} before, ${after.keys} after.
 | Fault | Times |
 |---|---:|
 ${[...times].map(([fault, number]) => `| ${fault} | ${number} |`).join('\n')}`
-  await writeSection('reliability.md', 'npm run soak', text, redis)
+  await writeSection('reliability.md', 'npm run soak', text)
 }
 
 function lineOf(name: string, before: Resources, after: Resources): string {

@@ -44,8 +44,7 @@ it.runIf(process.env.SOAK_MINUTES !== undefined && realRedis())(
       while (Date.now() < over)
       await returnsTo(before, site)
       const after = await calm(site)
-      if (process.env.WRITE_SOAK === '1')
-        await writeReport(MINUTES, rows, { before, after }, await versionOf(site))
+      if (process.env.WRITE_SOAK === '1') await writeReport(MINUTES, rows, { before, after })
     } finally {
       await site.stop()
     }
@@ -100,11 +99,4 @@ function differencesOf(name: string, before: Resources, after: Resources): strin
     .map(kind => `${name} has ${after[kind]} ${kind}, it had ${before[kind]}`)
   const grown = after.heap - before.heap
   return grown > HEAP_MAY_GROW_BY ? [...counts, `the heap of ${name} has grown by ${grown}`] : counts
-}
-
-async function versionOf(site: Site<RedisServer>): Promise<string> {
-  const admin = site.deployment.client()
-  const info = await admin.info('server')
-  admin.disconnect()
-  return /redis_version:(\S+)/.exec(info)?.[1] ?? ''
 }
