@@ -161,7 +161,7 @@ export function wronglyRefused(history: History, { operations, writes }: Session
     if (reason === 'destroyed' && (destroyedSince(oldest) || misled)) return []
     // A creation whose connection broke cannot tell a destroy of just before from one that came after it, nor by a clock that was
     // set meanwhile how long it has been trying.
-    const justBefore = destroyedSince(since - (ended - since))
+    const justBefore = destroyedSince(since - (ended - since) - rounding)
     if (reason === 'destroyed' && kind === 'login' && (justBefore || setClocks.includes(node))) return []
     return [`${kind} of ${sid} on ${node} at ${round(began)} (${reason})`]
   })

@@ -97,9 +97,10 @@ export function backInTime(history: History, { operations, writes }: SessionHist
       if (each.node !== later.node || (each.ended as number) >= later.began) return false
       const shown = versionOf(each)
       if (shown === undefined) {
-        // What was flushed is there again on a replica that has not heard of it.
-        const { at, lost } = writes[last] ?? {}
-        return at !== undefined && !lost && at < askedSince(each, reads)
+        const { at } = writes[last] ?? {}
+        // What was flushed is there again on a replica that has not heard of it, and so is what was destroyed.
+        const mayBeBack = writes.slice(last).some(({ lost }) => lost)
+        return at !== undefined && !mayBeBack && at < askedSince(each, reads)
       }
       const first = writes.findIndex(write => write.version === shown)
       return first > last && !writes[first]?.lost
