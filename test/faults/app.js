@@ -36,7 +36,8 @@ app.post('/burst', async (req, res) => {
   /** @type {(number: number) => Promise<unknown>} */
   const write = number =>
     new Promise((resolve, reject) => {
-      const session = /** @type {never} */ ({ cookie: { originalMaxAge: maxAge } })
+      const cookie = { originalMaxAge: maxAge, expires: new Date(Date.now() + maxAge) }
+      const session = /** @type {never} */ ({ cookie })
       store.set(`burst-${number % 1_000}`, session, error => (error ? reject(error) : resolve(undefined)))
     })
   for (let number = 0; number < count; number += BURST_AT_ONCE) {
