@@ -35,7 +35,8 @@ local function enter(now, px, first, at, there)
   end
   for i = first, #KEYS do
     local left = redis.call('PTTL', KEYS[i])
-    local score = px and now + px + redis.call('TIME')[2] % 1000 / 1000 or math.huge
+    local time = redis.call('TIME')
+    local score = px and time[1] * 1000 + time[2] / 1000 + px or math.huge
     local before = redis.call('ZSCORE', KEYS[i], member)
     if before and before ~= 'inf' and tonumber(before) >= score then score = tonumber(before) + 1 end
     if pending then score = -now end
