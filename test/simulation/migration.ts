@@ -50,6 +50,7 @@ export async function migrate(
     if (key === undefined) break
     target.put(key, source.take(key))
   }
+  source.release(({ keys }) => blocks.includes(blockOf(keys[0] as string)))
   cluster.change(
     cluster.view.owners.map((owner, block) => (blocks.includes(block) ? target : owner)),
     target,

@@ -101,15 +101,20 @@ export class SimulatedServer extends Dataset implements ScriptedServer {
   /** Removes a key that another server is to have from now on. */
   take(key: string): MovedKey {
     const moved = this.moved(key)
-    const { executed } = moved
-    this.#replicate(
-      this.apply({ stored: new Map([[key, undefined]]), sets: new Map([[key, new Map()]]), moved: executed }),
-    )
+    this.#replicate(this.apply({ stored: new Map([[key, undefined]]), sets: new Map([[key, new Map()]]) }))
     return moved
   }
 
   put(key: string, { stored, set, executed }: MovedKey): void {
-    this.#replicate(this.apply({ stored: new Map([[key, stored]]), sets: new Map([[key, set]]), executed }))
+    const added = executed.filter(each => !this.history.includes(each))
+    this.#replicate(
+      this.apply({ stored: new Map([[key, stored]]), sets: new Map([[key, set]]), executed: added }),
+    )
+  }
+
+  /** When all keys are gone that these have written: what becomes of them is no concern of this server any more. */
+  release(isMoved: (executed: Executed) => boolean): void {
+    this.#replicate(this.apply({ moved: this.history.filter(isMoved) }))
   }
 
   accept(link: Link): void {
