@@ -123,6 +123,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     entries,
     reader,
     names,
+    cache,
     lifetimes,
     serializer,
     clock,

@@ -129,6 +129,7 @@ export class GuardedPort implements RedisPort {
       return {
         name: server,
         owns: slot => primary.owns(slot),
+        holding: () => guard('cluster nodes', () => primary.holding()),
         scan: (cursor, pattern, count) => guard('scan', () => primary.scan(cursor, pattern, count)),
         scanLives: (cursor, pattern, count) => guard('scan', () => primary.scanLives(cursor, pattern, count)),
         read: keys => guard('read', () => primary.read(keys), keys),

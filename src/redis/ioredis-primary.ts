@@ -11,6 +11,7 @@ import type {
 } from './redis-port.js'
 import type { Script } from './script.js'
 import { scanLivesScript } from './scripts.js'
+import { readHolding, type SlotHolding } from './slot-holding.js'
 
 export type RunScript = (script: Script, args: readonly Argument[]) => Promise<unknown>
 
@@ -103,6 +104,10 @@ export class IoredisPrimary implements RedisPrimary {
     })
   }
 
+  async holding(): Promise<SlotHolding> {
+    return readHolding(String(await this.#connection.cluster('NODES')))
+  }
+
   runId(): Promise<string> {
     return runIdOf(this.#connection)
   }
@@ -129,8 +134,8 @@ export class IoredisPrimary implements RedisPrimary {
       return {
         ...step,
         lives: lives.map(([error, life]) => {
-          if (error) throw error
-          return Number(life)
+          if (error && !hasMoved(error)) throw error
+          return error ? -2 : Number(life)
         }),
       }
     }
@@ -156,8 +161,8 @@ export class IoredisPrimary implements RedisPrimary {
   async #readEach(keys: readonly string[]): Promise<StoredValue[]> {
     const replies = await this.#each(keys, (pipeline, name) => pipeline.getBuffer(name))
     return replies.map(([error, value]) => {
-      if (error && !error.message.startsWith('WRONGTYPE')) throw error
-      if (error) return 'no string'
+      if (error?.message.startsWith('WRONGTYPE')) return 'no string'
+      if (error && !hasMoved(error)) throw error
       return Buffer.isBuffer(value) ? value : 'nothing'
     })
   }
@@ -182,6 +187,11 @@ export class IoredisPrimary implements RedisPrimary {
 /** No session has a key that is none: as text it would be the key of another. */
 function isText(key: Buffer | string): boolean {
   return typeof key === 'string' || isUtf8(key)
+}
+
+/** Whether another server has the key by now, or is about to. */
+function hasMoved({ message }: Error): boolean {
+  return message.startsWith('MOVED ') || message.startsWith('ASK ')
 }
 
 async function runIdOf(connection: Redis): Promise<string> {

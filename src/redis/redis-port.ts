@@ -1,4 +1,5 @@
 import type { Script } from './script.js'
+import type { SlotHolding } from './slot-holding.js'
 
 export type Argument = string | number | Buffer
 
@@ -49,16 +50,18 @@ export interface RedisPrimary {
   ): Promise<Subscription>
   /** One step of a SCAN. Keys are as they stand in Redis, with the client's prefix. */
   scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }>
-  /** The same, and how long each of the keys is to live (PTTL): -1 without an end, -2 if it is gone. */
+  /** The same, and how long each of the keys is to live (PTTL): -1 without an end, -2 if it is gone from this server. */
   scanLives(
     cursor: string,
     pattern: string,
     count: number,
   ): Promise<{ cursor: string; keys: string[]; lives: number[] }>
-  /** What stands under keys that were scanned. */
+  /** What stands under keys that were scanned; nothing where that has gone to another server meanwhile. */
   read(keys: readonly string[]): Promise<StoredValue[]>
-  /** Whether it owns this slot of a Redis Cluster. */
+  /** Whether it owns this slot of a Redis Cluster, as the client knows it. */
   owns(slot: number): boolean
+  /** What it says of itself, if it is one of a Redis Cluster. */
+  holding(): Promise<SlotHolding>
   /** What tells this run of the server from another; empty where an ACL or a proxy hides it. */
   runId(): Promise<string>
   /** What it drops when its memory is full: `maxmemory_policy`; undefined if its memory has no limit. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { UnreadableError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
+import type { LocalCache } from '../cache/local-cache.js'
 import type { Serializer } from '../codec/serializer.js'
 import type { EntryBatch, IndexEntries, IndexEntry, IndexedValue } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
@@ -35,6 +36,7 @@ interface IndexLookupOptions {
   entries: IndexEntries
   reader: SessionReader
   names: SessionNames
+  cache: LocalCache | undefined
   lifetimes: Lifetimes
   serializer: Serializer
   clock: Clock
@@ -144,8 +146,10 @@ export class IndexLookup {
 
   /** Nobody waits for it. */
   #tidy(at: IndexedValue, named: readonly Named[]): void {
-    const { entries } = this.#options
-    for (const { entry, state, left } of named) {
+    const { entries, cache } = this.#options
+    for (const { entry, ref, state, left } of named) {
+      // Somebody may have destroyed it whose message is on its way here: who asked for this is not to be served it any more.
+      if (state === 'gone') cache?.evict(ref.name)
       if (state !== 'there' || !entries.isInQuestion(entry)) continue
       // It was announced, or found gone, and is there after all.
       const entering = {

@@ -1,11 +1,14 @@
 import { type Clock, momentOf } from '../base/clock.js'
-import { OptionError } from '../base/errors.js'
+import { OptionError, RedisError } from '../base/errors.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import { WalkOrder } from '../redis/walk-order.js'
 import { ahead } from './read-ahead.js'
 
 const KEYS_SCANNED = 500
+/** Pauses before a look at a Redis Cluster that was in no order to be walked over; with the first slot that arrives it is. */
+const LOOKS_AFTER = [50, 100, 200, 400, 800]
 
 /** How far a walk has got, to go on from there. It can be kept as JSON. */
 export interface WalkPosition {
@@ -42,7 +45,7 @@ type Scan = 'scan' | 'scanLives'
 
 /**
  * Walks over the keys of all sessions by SCAN, on every primary, in constant memory. While a page is looked at, the next is
- * under way.
+ * under way. It fails at its end if slots of a Redis Cluster have moved in a way that may have hidden a key from it.
  */
 export class KeyWalk {
   readonly #port: RedisPort
@@ -58,15 +61,18 @@ export class KeyWalk {
   }
 
   async *pages(scan: Scan): AsyncGenerator<Page> {
-    for (const primary of await this.#primaries()) yield* this.#pagesOf(primary, scan)
+    const { primaries, epochs } = await this.#settled()
+    for (const primary of primaries) yield* this.#pagesOf(primary, scan)
+    await this.#checkUnmoved(primaries, epochs)
   }
 
   /** From the beginning, or from a position; where the servers are no longer the same, from the beginning. */
   async *resumable(from?: WalkPosition): AsyncGenerator<ResumablePage> {
     if (from) checkPosition(from)
-    const primaries = await this.#primaries()
-    const servers = await Promise.all(primaries.map(primary => primary.runId()))
-    const same = servers.join() === from?.servers.join() && !servers.includes('')
+    const { primaries, epochs } = await this.#settled()
+    const runIds = await Promise.all(primaries.map(primary => primary.runId()))
+    const servers = runIds.map((runId, index) => [runId, epochs[index]].join(' ').trim())
+    const same = servers.join() === from?.servers.join() && !runIds.includes('')
     const resumed = same && servers.includes(from?.server ?? '') ? from : undefined
     const first = resumed ? servers.indexOf(resumed.server) : 0
     for (const [index, primary] of primaries.entries()) {
@@ -77,12 +83,30 @@ export class KeyWalk {
         yield { ...page, next: server === undefined ? undefined : { servers, server, cursor: page.cursor } }
       }
     }
+    await this.#checkUnmoved(primaries, epochs)
   }
 
-  async #primaries(): Promise<RedisPrimary[]> {
-    // A primary that is missed here would be missed without a word.
-    await this.#port.lookForPrimaries()
-    return this.#port.primaries()
+  /** The servers to walk over, in this order; waits a little for a Redis Cluster of which that can be said. */
+  async #settled(): Promise<Pick<WalkOrder, 'primaries' | 'epochs'>> {
+    for (let look = 0; ; look++) {
+      // A primary that is missed here would be missed without a word.
+      await this.#port.lookForPrimaries()
+      const primaries = this.#port.primaries()
+      if (!this.#port.isCluster) return { primaries, epochs: [] }
+      const order = await WalkOrder.of(primaries)
+      if (order.trouble === undefined) return order
+      const pause = LOOKS_AFTER[look]
+      if (pause === undefined) throw mayHaveMissed(order.trouble)
+      await new Promise<void>(resolve => void this.#clock.after(pause, resolve))
+    }
+  }
+
+  async #checkUnmoved(primaries: readonly RedisPrimary[], epochs: readonly string[]): Promise<void> {
+    if (!this.#port.isCluster) return
+    const order = await WalkOrder.of(primaries)
+    const moved = order.epochs.join() === epochs.join() ? undefined : 'slots have changed hands meanwhile'
+    const trouble = order.trouble ?? moved
+    if (trouble !== undefined) throw mayHaveMissed(trouble)
   }
 
   async *#pagesOf(primary: RedisPrimary, scan: Scan, start = '0'): AsyncGenerator<Page & { cursor: string }> {
@@ -116,6 +140,11 @@ interface Scanned {
   readonly cursor: string
   readonly keys: string[]
   readonly lives?: number[]
+}
+
+function mayHaveMissed(trouble: string): RedisError {
+  const message = `Redis Cluster: ${trouble}, so a walk over all sessions may pass over some; call again`
+  return new RedisError(message, { outcomeUnknown: false })
 }
 
 function checkPosition(from: unknown): void {

@@ -35,7 +35,6 @@ function broken(operations: Operation[], writes: Write[], more: Partial<History>
     lost: new Set(writes.flatMap(({ lost }) => lost ?? [])),
     deposed: [],
     rumours: [],
-    migrations: [],
     setClocks: [],
     pauses: new Map(),
     bounds: {

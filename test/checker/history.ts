@@ -41,8 +41,6 @@ export interface History {
   readonly deposed: readonly Span[]
   /** Spans during which not every server of a cluster knew who its primaries are. */
   readonly rumours: readonly Span[]
-  /** Spans during which keys were on their way from one server of a cluster to another. */
-  readonly migrations: readonly Span[]
   /** The nodes whose wall clock somebody has set. */
   readonly setClocks: readonly string[]
   /** Spans during which a node stood still. */

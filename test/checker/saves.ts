@@ -152,7 +152,11 @@ export function wronglyRefused(history: History, { operations, writes }: Session
     const since = kind === 'blind save' ? 0 : (basisAt ?? began)
     // Memory may have told of what was seen in Redis some time before.
     if (reason === 'gone' && ended - since + tombstoneTtl / 2 > tombstoneTtl / rates - rounding) return []
-    const last = basis === undefined ? -1 : writes.findLastIndex(({ version }) => version === basis)
+    // What was given up may be executed again, later than it was read.
+    const last =
+      basis === undefined
+        ? -1
+        : writes.findLastIndex(({ version, at }) => version === basis && at <= since + rounding)
     const destroyedSince = (time: number) =>
       writes.some(({ kind, at }, index) => kind === 'destroy' && at >= time && at <= ended && index > last)
     const misled = mayBeMisled(history, since, ended)

@@ -152,9 +152,6 @@ export function revokedInVain(history: History): string[] {
   for (const { kind, outcome, user, began, ended = 0, node } of operations) {
     if ((kind !== 'revoke' && kind !== 'clear') || outcome !== 'done') continue
     if (mayBeMisled(history, began, ended)) continue
-    // A walk over all keys may miss one that goes to another server meanwhile, or has gone to one of which nobody has told.
-    const moving = [...history.migrations, ...history.rumours]
-    if (kind === 'clear' && moving.some(({ from, to }) => from <= ended && to >= began)) continue
     for (const read of operations) {
       const { found, sid } = read
       if (!found || found === 'nothing') continue

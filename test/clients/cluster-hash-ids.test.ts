@@ -6,6 +6,7 @@ import { type HashingNode, hold, NEIGHBOURS, startNode, writtenName } from '../s
 import { type Data, expressSession, rejection } from '../store/open-store.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
 import { realRedis } from '../support/redis-server.js'
+import { moveSlot } from '../support/slot-migration.js'
 import { until } from '../support/until.js'
 
 const IDS = ['Sx7QfVb2mK9tLw4RzN8cYd3HjG6pAe1U', 'a{b}c', '{}', '{tag}', 'a}b{c', '}{', '{', '}', '*', '🦊']
@@ -233,25 +234,13 @@ describe.skipIf(!realRedis())('hashed ids on Redis Cluster', () => {
   it('follows both keys of a session to another primary', async () => {
     const prefix = freshPrefix()
     const [adopting, hashing] = [await node('adopt', prefix), await node(true, prefix)]
-    const owners = cluster.nodes.map(each => each.client())
-    const ids = await Promise.all(owners.map(each => each.cluster('MYID')))
     let sid = 'sid-0'
     for (let number = 1; calculateSlot(prefix + sid) >= 5_000; number++) sid = `sid-${number}`
     await adopting.set(sid, expressSession({ user: 'ada' }))
     const slot = calculateSlot(prefix + sid)
-    const [from, to] = owners
+    const [from, to] = cluster.nodes
     if (!from || !to) throw new Error('there are three nodes')
-    await to.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(ids[0]))
-    await from.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(ids[1]))
-    const target = cluster.nodes[1]
-    if (!target) throw new Error('there are three nodes')
-    const keys = await from.call('CLUSTER', 'GETKEYSINSLOT', slot, 100)
-    for (const key of keys as string[]) {
-      await from.call('MIGRATE', target.host, target.port, key, 0, 5_000)
-    }
-    for (const each of [to, ...owners.filter(one => one !== to)]) {
-      await each.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(ids[1]))
-    }
+    await moveSlot({ slot, from, to }, cluster.nodes)
     await hashing.set(sid, { ...(await hashing.get(sid)), number: 2 })
     expect(await sessionKeys(prefix)).toEqual([`${prefix}${hashing.handleOf(sid)}`])
     await until(async () => (await adopting.get(sid))?.number === 2)

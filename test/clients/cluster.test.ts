@@ -4,6 +4,7 @@ import { type Data, hold, openStore, readyStore } from '../store/open-store.js'
 import { freePort } from '../support/free-port.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
 import { realRedis, startRedis } from '../support/redis-server.js'
+import { moveSlot } from '../support/slot-migration.js'
 import { until } from '../support/until.js'
 import { type Client, storeContract } from './contract.js'
 import { cluster5 } from './old-ioredis.js'
@@ -167,15 +168,7 @@ describe.skipIf(!realRedis())('Redis Cluster', () => {
     for (let number = 1; (await slotOf(id)) >= 5_000; number++) id = `session-${number}`
     await store.set(id, { user: 'ada' })
     const slot = await slotOf(id)
-    const [from, to] = await Promise.all(
-      [first, fourth].map(async node => String(await node.client().cluster('MYID'))),
-    )
-    if (!from || !to) throw new Error('every node has an id')
-    await fourth.client().call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', from)
-    await first.client().call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', to)
-    await first.client().call('MIGRATE', fourth.host, fourth.port, `sess:${id}`, 0, 5_000)
-    for (const node of [fourth, ...own.nodes])
-      await node.client().call('CLUSTER', 'SETSLOT', slot, 'NODE', to)
+    await moveSlot({ slot, from: first, to: fourth }, [...own.nodes, fourth])
 
     expect(await alone.size()).toBe(1)
     await until(async () => (await fourth.client().pubsub('NUMSUB', 'crs:bus:0:sess:'))[1] === 1)

@@ -354,3 +354,21 @@ it('effectiveBy counts from when the last of them was destroyed, not from when s
   clock.pause(effectiveBy.getTime() - clock.wall())
   expect(deaf.peek('s')).toBeUndefined()
 })
+
+it('whoever has revoked does not serve what another had just destroyed (guards: what is found gone leaves memory)', async () => {
+  const clock = new ManualClock()
+  const redis = new SimulatedRedis(clock)
+  const options = { indexes: { user: ({ user }: Record) => user } as never }
+  const a = await SimulatedNode.start(redis, clock, 'a', options)
+  const b = await SimulatedNode.start(redis, clock, 'b', options)
+  await a.save('s', { user: 'ada' })
+  await settled()
+  await b.read('s')
+  const gate = new Gate(redis)
+  gate.hold(/^b hears/)
+  await a.destroy('s')
+  expect(b.peek('s')?.data).toEqual({ user: 'ada' })
+  const { deleted } = await new IndexedSessions(b.parts.lookup.at('user', 'ada'), b.parts).revoke()
+  expect(deleted).toBe(0)
+  expect(b.peek('s')).toBeUndefined()
+})

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import keySlot from 'cluster-key-slot'
 import type { RedisCluster } from '../support/redis-cluster.js'
 import type { RedisServer } from '../support/redis-server.js'
+import { moveSlot } from '../support/slot-migration.js'
 import { becomesPrimary, becomesReplica } from './roles.js'
 import type { Scenario } from './scenario.js'
 import { onCluster, type Site } from './site.js'
@@ -49,23 +50,9 @@ function firstShardOf({ servers }: Site<RedisCluster>): [RedisServer, RedisServe
 /** Those of the first primary in which something lies go to the second, one key after the other. */
 async function reshard({ servers }: Site<RedisCluster>): Promise<void> {
   const primaries = servers.slice(0, servers.length / 2)
-  const to = primaries[1] as RedisServer
-  const admins = primaries.map(server => server.client())
-  const [source, target] = admins as [(typeof admins)[0], (typeof admins)[0]]
-  const [sourceId, targetId] = await Promise.all([source, target].map(each => each.call('CLUSTER', 'MYID')))
-  const keys = await source.keys('*')
-  const slots = [...new Set(keys.map(key => keySlot(key)))]
-  for (const slot of slots) {
-    await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(sourceId))
-    await source.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(targetId))
-    for (;;) {
-      const moving = (await source.call('CLUSTER', 'GETKEYSINSLOT', slot, 10)) as string[]
-      if (moving.length === 0) break
-      await source.call('MIGRATE', to.host, to.port, '', 0, 5_000, 'KEYS', ...moving)
-    }
-    for (const admin of [target, source, ...admins.slice(2)]) {
-      await admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', String(targetId))
-    }
-  }
-  for (const admin of admins) admin.disconnect()
+  const [from, to] = primaries as [RedisServer, RedisServer]
+  const admin = from.client()
+  const keys = await admin.keys('*')
+  admin.disconnect()
+  for (const slot of new Set(keys.map(key => keySlot(key)))) await moveSlot({ slot, from, to }, primaries)
 }

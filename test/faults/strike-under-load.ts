@@ -118,7 +118,6 @@ function historyOf(site: Site, load: Load, stalled: number): History {
     lost,
     deposed: [...site.deposed.values()],
     rumours: [],
-    migrations: [],
     setClocks: [],
     pauses: new Map(site.nodes.map(({ name, pauses }) => [name, pauses])),
     bounds: { ...BOUNDS, tombstoneTtl: site.tombstoneTtl, longest: Object.fromEntries(longest) },

@@ -61,6 +61,7 @@ export class SimulatedClient implements SimulatedPort {
     const primary: RedisPrimary = {
       name: 'the server',
       owns: () => true,
+      holding: () => Promise.reject(new Error('This is no Redis Cluster')),
       subscribe: (channels, listener, givenUp) =>
         this.subscribers.open(topology.found(), channels, listener, givenUp),
       scan: (_cursor, pattern) => this.#command(server => walkCommands.scan(server, pattern)),

@@ -1,7 +1,7 @@
 import type { Argument, RedisPrimary } from '../../src/redis/redis-port.js'
 import type { Script } from '../../src/redis/script.js'
 import { walkCommands } from '../support/script-model.js'
-import { blockOf, blockOfSlot } from './cluster-member.js'
+import { blockOf, blockOfSlot, type ClusterMember } from './cluster-member.js'
 import { Connection } from './connection.js'
 import type { Link } from './link.js'
 import type { ClientParts, SimulatedPort } from './node.js'
@@ -86,6 +86,7 @@ export class ClusterClient implements SimulatedPort {
       .filter(server => this.#owners.includes(server))
       .map(server => ({
         name: server.name,
+        holding: () => this.#on(server, () => (server.member as ClusterMember).holding),
         owns: slot => this.#owners[blockOfSlot(slot)] === server,
         subscribe: (channels, listener, givenUp) =>
           this.subscribers.open(server, channels, listener, givenUp),

@@ -1,4 +1,5 @@
 import calculateSlot from 'cluster-key-slot'
+import type { SlotHolding } from '../../src/redis/slot-holding.js'
 import { replyError, type SimulatedServer } from './server.js'
 
 /** Slots move in blocks of so many, to have fewer of them. */
@@ -15,6 +16,9 @@ export function blockOfSlot(slot: number): number {
 
 /** Who owns which block, as somebody believes. */
 export interface View {
+  /** Which of two is the later one. */
+  readonly version: number
+  /** The greatest epoch of all, as CLUSTER INFO says it. */
   readonly epoch: number
   readonly owners: readonly SimulatedServer[]
 }
@@ -25,11 +29,18 @@ export class ClusterMember {
   /** Blocks whose keys are on their way to another server, or to this one. */
   readonly exporting = new Map<number, SimulatedServer>()
   readonly importing = new Set<number>()
+  /** The epoch with which it claims what it owns. */
+  epoch: number
   readonly #server: SimulatedServer
   readonly #isDown: () => boolean
 
-  constructor(server: SimulatedServer, view: View, isDown: () => boolean) {
+  constructor(
+    server: SimulatedServer,
+    { epoch, view }: { epoch: number; view: View },
+    isDown: () => boolean,
+  ) {
     this.#server = server
+    this.epoch = epoch
     this.view = view
     this.#isDown = isDown
   }
@@ -39,8 +50,20 @@ export class ClusterMember {
     return [String(this.view.epoch), String(new Set(this.view.owners).size)]
   }
 
+  /** What it says of itself to CLUSTER NODES. */
+  get holding(): SlotHolding {
+    const owned = this.view.owners.flatMap((owner, block) => (owner === this.#server ? [block] : []))
+    return {
+      id: this.#server.name,
+      epoch: this.epoch,
+      ranges: owned.map(block => [block * SLOTS_PER_BLOCK, (block + 1) * SLOTS_PER_BLOCK - 1]),
+      importing: this.importing.size > 0,
+      exportingTo: [...this.exporting.values()].map(({ name }) => name),
+    }
+  }
+
   learn(view: View): void {
-    if (view.epoch <= this.view.epoch) return
+    if (view.version <= this.view.version) return
     this.view = view
     for (const block of this.exporting.keys()) {
       if (view.owners[block] !== this.#server) this.exporting.delete(block)

@@ -18,8 +18,6 @@ export class Cluster {
   readonly bus: ClusterBus
   /** Spans during which not every server knew of a change. */
   readonly rumours: Span[] = []
-  /** Spans during which keys were on their way. */
-  readonly migrations: { from: number; to: number }[] = []
   readonly #world: World
   readonly #random: Random
   readonly #shards: readonly Shard[]
@@ -33,12 +31,15 @@ export class Cluster {
     this.#needsAll = random.chance(0.5)
     const [one, two] = shards.map(({ primary }) => primary)
     const owners = Array.from({ length: BLOCKS }, () => (random.chance(0.5) ? one : two) as SimulatedServer)
-    this.view = { epoch: 1, owners }
+    this.view = { version: 1, epoch: shards.length, owners }
     const members = shards.flatMap(({ servers }) => servers)
     this.bus = new ClusterBus(world, random, members)
-    for (const shard of shards) shard.cluster = this
-    for (const server of members) {
-      server.joinCluster(new ClusterMember(server, this.view, () => this.#isDown()), this.bus)
+    for (const [index, shard] of shards.entries()) {
+      shard.cluster = this
+      for (const server of shard.servers) {
+        const known = { epoch: index + 1, view: this.view }
+        server.joinCluster(new ClusterMember(server, known, () => this.#isDown()), this.bus)
+      }
     }
   }
 
@@ -57,9 +58,10 @@ export class Cluster {
   /** A replica that has become the primary knows it; the one before it hears nothing until it is back. */
   tookOver(before: SimulatedServer, after: SimulatedServer): void {
     this.bus.cutOff.add(before)
-    this.change(
+    this.#change(
       this.view.owners.map(owner => (owner === before ? after : owner)),
       after,
+      this.view.epoch + 1,
     )
   }
 
@@ -68,10 +70,17 @@ export class Cluster {
     server.member?.learn(this.view)
   }
 
+  /** Who takes over slots raises its epoch, unless it is the greatest already. */
+  handedOver(owners: readonly SimulatedServer[], to: SimulatedServer): void {
+    const { epoch } = this.view
+    this.#change(owners, to, to.member?.epoch === epoch ? epoch : epoch + 1)
+  }
+
   /** `first` knows of it, the others hear of it. */
-  change(owners: readonly SimulatedServer[], first: SimulatedServer): void {
-    const view = { epoch: this.view.epoch + 1, owners }
+  #change(owners: readonly SimulatedServer[], first: SimulatedServer, epoch: number): void {
+    const view = { version: this.view.version + 1, epoch, owners }
     this.view = view
+    if (first.member) first.member.epoch = epoch
     first.member?.learn(view)
     const from = this.#world.now
     const told = this.members.map(member => this.#tell(member, view))

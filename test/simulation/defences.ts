@@ -256,6 +256,41 @@ export const defences: readonly Defence[] = [
       'between an entry and its session is one trip, into which reading and pruning would have to fall',
   },
   {
+    name: 'a walk ends with the server that slots go to',
+    file: 'src/redis/walk-order.js',
+    defended: 'one.holding.epoch - two.holding.epoch',
+    defenceless: 'two.holding.epoch - one.holding.epoch',
+    unnoticed: 'a walk takes one trip for each server, and would have to fall between two slots of one move',
+  },
+  {
+    name: 'a walk fails when slots have changed hands meanwhile',
+    file: 'src/sessions/key-walk.js',
+    defended: 'order.epochs.join() === epochs.join() ?',
+    defenceless: 'order ?',
+    unnoticed: 'as above: most of what moves is on its way still when the walk is over',
+  },
+  {
+    name: 'a walk waits for the first slot of a server',
+    file: 'src/redis/walk-order.js',
+    defended: '!toLast || others.some(({ importing }) => importing)',
+    defenceless: 'false',
+  },
+  {
+    name: 'a walk is over all servers that own something',
+    file: 'src/redis/walk-order.js',
+    defended: '!this.#coversAll()',
+    defenceless: 'false',
+    unnoticed: 'the client has asked just before; what it was told is seldom older than that',
+  },
+  {
+    name: 'what a revocation finds gone leaves memory',
+    file: 'src/sessions/index-lookup.js',
+    defended: 'cache?.evict(ref.name)',
+    defenceless: '{}',
+    unnoticed:
+      'it takes some 13,000 seeds: a destroy by another has to fall into a revocation, and its message to come late',
+  },
+  {
     name: 'who knows that an entry stands may be served the session',
     file: 'src/sessions/enrolment.js',
     defended: '!this.#bus.trusted(now) ||',

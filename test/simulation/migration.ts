@@ -15,8 +15,9 @@ interface Surroundings {
 }
 
 /**
- * Some of what one shard of a cluster owns goes to another. Key by key, as `redis-cli` has it done: `pace` is how long it
- * takes for each at the most; or all at once, as the servers do it themselves since Redis 8.4, if there is none.
+ * Some of what one shard of a cluster owns goes to another. Key by key and one block after the other, as `redis-cli` has it
+ * done, or many at a time: `pace` is how long it takes for each key at the most; or all at once, as the servers do it themselves since Redis 8.4, if
+ * there is none.
  */
 export async function migrate(
   { world, random, topology }: Surroundings,
@@ -27,37 +28,44 @@ export async function migrate(
   if (!cluster || from.changing || to.changing || !source.answers || !target.answers) return
   from.changing = true
   to.changing = true
-  const span = { from: world.now, to: Number.POSITIVE_INFINITY }
-  cluster.migrations.push(span)
   const blocks = wanted.filter(block => cluster.view.owners[block] === source)
-  const keys = (server: SimulatedServer) => server.allKeys().filter(key => blocks.includes(blockOf(key)))
-  // What is left from before it had lost them.
-  for (const key of keys(target)) target.take(key)
   const wait = (ms: number) => new Promise<void>(resolve => void world.after(random.between(0, ms), resolve))
-  if (pace !== undefined) {
-    for (const block of blocks) {
-      source.member?.exporting.set(block, target)
-      target.member?.importing.add(block)
+  if (pace === undefined) {
+    await move(blocks, async () => {})
+    source.member?.learn(cluster.view)
+  } else {
+    const atOnce = random.chance(0.5) ? [blocks] : blocks.map(block => [block])
+    for (const some of atOnce) {
+      for (const block of some) {
+        source.member?.exporting.set(block, target)
+        target.member?.importing.add(block)
+      }
+      await move(some, () => wait(pace))
+      await wait(HANDED_OVER_WITHIN)
+      source.member?.learn(cluster.view)
     }
   }
-  for (;;) {
-    if (pace !== undefined) await wait(pace)
-    if (!source.answers || !target.answers) {
-      await wait(50)
-      continue
-    }
-    const key = keys(source)[0]
-    if (key === undefined) break
-    target.put(key, source.take(key))
-  }
-  source.release(({ keys }) => blocks.includes(blockOf(keys[0] as string)))
-  cluster.change(
-    cluster.view.owners.map((owner, block) => (blocks.includes(block) ? target : owner)),
-    target,
-  )
-  if (pace !== undefined) await wait(HANDED_OVER_WITHIN)
-  source.member?.learn(cluster.view)
-  span.to = world.now
   from.changing = false
   to.changing = false
+
+  async function move(some: readonly number[], pause: () => Promise<void>): Promise<void> {
+    const keys = (server: SimulatedServer) => server.allKeys().filter(key => some.includes(blockOf(key)))
+    // What is left from before it had lost them.
+    for (const key of keys(target)) target.take(key)
+    for (;;) {
+      await pause()
+      if (!source.answers || !target.answers) {
+        await wait(50)
+        continue
+      }
+      const key = keys(source)[0]
+      if (key === undefined) break
+      target.put(key, source.take(key))
+    }
+    source.release(({ keys }) => some.includes(blockOf(keys[0] as string)))
+    cluster?.handedOver(
+      cluster.view.owners.map((owner, block) => (some.includes(block) ? target : owner)),
+      target,
+    )
+  }
 }

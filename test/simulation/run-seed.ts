@@ -122,7 +122,6 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
     lost: new Set(executed.flatMap(({ lost }) => lost ?? [])),
     deposed: topology.deposed,
     rumours: topology.cluster?.rumours ?? [],
-    migrations: topology.cluster?.migrations ?? [],
     bounds: { ...BOUNDS, tombstoneTtl },
     userOf,
     setClocks: nodes.filter(({ process }) => process.wallWasSet).map(({ name }) => name),

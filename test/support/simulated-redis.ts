@@ -176,6 +176,13 @@ export class SimulatedPort implements RedisPort {
     const primary: RedisPrimary = {
       name: 'redis',
       owns: () => true,
+      holding: async () => ({
+        id: 'redis',
+        epoch: 1,
+        ranges: [[0, 16_383]],
+        importing: false,
+        exportingTo: [],
+      }),
       subscribe: async (channels, listener) => this.#redis.subscribe(this.#name, channels, listener),
       scan: async (_cursor, pattern) => walkCommands.scan(this.#redis, pattern),
       scanLives: async (_cursor, pattern) => walkCommands.scanLives(this.#redis, pattern),

@@ -1,0 +1,57 @@
+import type { RedisPrimary } from './redis-port.js'
+import type { SlotHolding } from './slot-holding.js'
+
+const SLOTS = 16_384
+
+/**
+ * The primaries of a Redis Cluster in an order in which a walk over their keys passes over none, though slots may be on
+ * their way from one to another.
+ *
+ * A key is passed over when it goes from a server that is yet to be walked over to one that has been. A server that takes
+ * over a slot raises its epoch, unless its epoch is the greatest already. So while no epoch changes, slots have gone to that
+ * one alone: it comes last, and whoever leaves another server is met there.
+ */
+export class WalkOrder {
+  readonly primaries: readonly RedisPrimary[]
+  readonly #holdings: readonly SlotHolding[]
+
+  private constructor(held: readonly { primary: RedisPrimary; holding: SlotHolding }[]) {
+    this.primaries = held.map(({ primary }) => primary)
+    this.#holdings = held.map(({ holding }) => holding)
+  }
+
+  static async of(primaries: readonly RedisPrimary[]): Promise<WalkOrder> {
+    const held = await Promise.all(
+      primaries.map(async primary => ({ primary, holding: await primary.holding() })),
+    )
+    return new WalkOrder(held.sort((one, two) => one.holding.epoch - two.holding.epoch))
+  }
+
+  /** What tells this layout from another: as long as it is the same, keys go to the last server only. */
+  get epochs(): readonly string[] {
+    return this.#holdings.map(({ id, epoch }) => `${id}:${epoch}`)
+  }
+
+  /** Why a walk in this order could pass over a key; undefined if it cannot. */
+  get trouble(): string | undefined {
+    const last = this.#holdings.at(-1)
+    const others = this.#holdings.slice(0, -1)
+    if (others.some(({ epoch }) => epoch === last?.epoch)) return 'two of its servers have the same epoch'
+    const toLast = this.#holdings.every(({ exportingTo }) => exportingTo.every(id => id === last?.id))
+    // Its first slot is on its way: only when it has arrived is this server known by its epoch.
+    if (!toLast || others.some(({ importing }) => importing)) {
+      return 'slots are on their way to a server that has owned none of them before'
+    }
+    if (!this.#coversAll()) return 'its servers do not agree on who owns which slots'
+    return undefined
+  }
+
+  /** Whether all slots that the client has a server for are owned, by their own account, by those that are walked over. */
+  #coversAll(): boolean {
+    const owned = new Uint8Array(SLOTS)
+    for (const { ranges } of this.#holdings) {
+      for (const [first, last] of ranges) owned.fill(1, first, last + 1)
+    }
+    return owned.every((is, slot) => is === 1 || !this.primaries.some(primary => primary.owns(slot)))
+  }
+}

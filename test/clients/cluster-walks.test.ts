@@ -1,0 +1,152 @@
+import calculateSlot from 'cluster-key-slot'
+import type { Cluster, Redis } from 'ioredis'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { ClusteredRedisStore, PartialError } from '../../src/index.js'
+import { type Data, openStore, rejection, type Store } from '../store/open-store.js'
+import { freePort } from '../support/free-port.js'
+import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
+import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { carryKeys, handOver, moveSlot, openSlot } from '../support/slot-migration.js'
+import { until } from '../support/until.js'
+
+const SLOTS = 16_384
+/** No id of a session. */
+const SPARE_SLOTS = [0, 5_500, 11_000]
+
+describe.skipIf(!realRedis())('a walk over a Redis Cluster whose slots are moving', () => {
+  let cluster: RedisCluster
+  let client: Cluster
+  let store: Store
+
+  beforeEach(async () => {
+    cluster = await startRedisCluster({ primaries: 3 })
+    onTestFinished(() => cluster.stop())
+    client = cluster.client()
+    store = openStore({ redis: client, cluster: false })
+    for (const primary of [0, 1, 2]) await store.set(idOn(primary), { number: primary })
+  })
+
+  const server = (index: number) => cluster.nodes[index] as RedisServer
+  const move = (slot: number, from: number, to: number) =>
+    moveSlot({ slot, from: server(from), to: server(to) }, cluster.nodes)
+
+  /** Holds the replies to SCAN of one server. */
+  function holdScans(index: number): { held: () => boolean; release: () => void } {
+    const { host, port } = server(index)
+    const connection = client
+      .nodes('master')
+      .find(({ options }) => options.host === host && options.port === port) as Redis
+    const scan = connection.scanBuffer.bind(connection) as (...args: unknown[]) => Promise<[Buffer, Buffer[]]>
+    let release = () => {}
+    let held = false
+    const gate = new Promise<void>(resolve => {
+      release = resolve
+    })
+    connection.scanBuffer = (async (...args: unknown[]) => {
+      const reply = await scan(...args)
+      held = true
+      await gate
+      return reply
+    }) as never
+    return { held: () => held, release }
+  }
+
+  it('meets what leaves a server where it goes (guards: the order of a walk, what has moved is met again)', async () => {
+    // Now the first is the one that can take over more without being noticed.
+    await move(SPARE_SLOTS[1] as number, 1, 0)
+    const scans = holdScans(2)
+    const found = store.findBy(() => true)
+    await until(scans.held)
+    await move(calculateSlot(`sess:${idOn(2)}`), 2, 0)
+    scans.release()
+    expect((await found).map(({ id }) => id).sort()).toEqual([0, 1, 2].map(idOn))
+  })
+
+  it('fails when slots have gone to a server that it had been over (guards: the epochs of a walk)', async () => {
+    const scans = holdScans(1)
+    const size = store.size()
+    await until(scans.held)
+    await move(calculateSlot(`sess:${idOn(2)}`), 2, 0)
+    scans.release()
+    const error = await rejection(size)
+    expect(error).toBeInstanceOf(PartialError)
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/slots have changed hands meanwhile.*call again/),
+      result: { scanned: 2 },
+    })
+    expect(await store.size()).toBe(3)
+  })
+
+  it('waits for the first slot of a server (guards: the first slot is waited for)', async () => {
+    const to = await fourthServer()
+    const slot = calculateSlot(`sess:${idOn(0)}`)
+    await openSlot({ slot, from: server(0), to })
+    await carryKeys({ slot, from: server(0), to })
+    const error = await rejection(store.clear())
+    expect(error).toMatchObject({
+      code: 'ERR_PARTIAL',
+      message: expect.stringContaining(
+        'slots are on their way to a server that has owned none of them before',
+      ),
+    })
+    expect(await owners(to).then(counts => counts.at(-1))).toBe(1)
+    const cleared = store.clear()
+    await handOver({ slot, to }, [...cluster.nodes, to])
+    await cleared
+    expect(await owners(to)).toEqual([0, 0, 0, 0])
+  })
+
+  it('does not go on with a reindexing when slots have moved in between (guards: the epochs of a position)', async () => {
+    const stop = new AbortController()
+    const indexed = new ClusteredRedisStore<Data, 'number'>({
+      redis: client,
+      cluster: false,
+      indexes: {
+        number({ number }) {
+          stop.abort()
+          return number
+        },
+      },
+    })
+    onTestFinished(() => indexed.shutdown())
+    const first = await indexed.reindex({ signal: stop.signal })
+    expect(first).toMatchObject({ scanned: 1, aborted: true })
+    // In the end they are in the same order as before.
+    await move(SPARE_SLOTS[0] as number, 0, 1)
+    await move(SPARE_SLOTS[1] as number, 1, 2)
+    expect(await indexed.reindex({ from: first.next })).toMatchObject({ scanned: 3, indexed: 3 })
+  })
+
+  async function fourthServer(): Promise<RedisServer> {
+    const bus = await freePort()
+    const config = {
+      'cluster-enabled': 'yes',
+      'cluster-port': bus,
+      'cluster-config-file': 'nodes.conf',
+      'cluster-announce-ip': '127.0.0.1',
+    }
+    const fourth = await startRedis({ config })
+    onTestFinished(() => fourth.stop())
+    await server(0).client().call('CLUSTER', 'MEET', fourth.host, fourth.port, bus)
+    const servers = [...cluster.nodes, fourth]
+    await until(async () => {
+      const known = await Promise.all(servers.map(node => node.client().cluster('INFO')))
+      return known.every(info => info.includes('cluster_known_nodes:4') && info.includes('cluster_state:ok'))
+    })
+    return fourth
+  }
+
+  /** How many sessions each of the servers has. */
+  function owners(fourth: RedisServer): Promise<number[]> {
+    const servers = [...cluster.nodes, fourth]
+    return Promise.all(servers.map(async node => (await node.client().keys('sess:*')).length))
+  }
+})
+
+/** An id that the primary owns at first, one of three. */
+function idOn(primary: number): string {
+  for (let number = 0; ; number++) {
+    const id = `on-${primary}-${number}`
+    if (Math.floor((calculateSlot(`sess:${id}`) * 3) / SLOTS) === primary) return id
+  }
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest'
+import type { RedisPrimary } from '../../src/redis/redis-port.js'
+import { readHolding, type SlotHolding } from '../../src/redis/slot-holding.js'
+import { WalkOrder } from '../../src/redis/walk-order.js'
+
+const MIDDLE = 8_192
+
+/** Of two servers that own one half each, unless it is said otherwise. */
+function orderOf(...given: (Partial<SlotHolding> & { believed?: [number, number] })[]): Promise<WalkOrder> {
+  return WalkOrder.of(
+    given.map(({ believed, ...said }, index) => {
+      const half: [number, number] = index === 0 ? [0, MIDDLE - 1] : [MIDDLE, 16_383]
+      const [first, last] = believed ?? half
+      const own = { id: `id-${index}`, epoch: index + 1, ranges: [half], importing: false, exportingTo: [] }
+      return {
+        name: `server-${index}`,
+        owns: (slot: number) => slot >= first && slot <= last,
+        holding: async () => ({ ...own, ...said }),
+      } as unknown as RedisPrimary
+    }),
+  )
+}
+
+describe('the order of a walk', () => {
+  it('is that of the epochs', async () => {
+    const { primaries, epochs, trouble } = await orderOf({ epoch: 7 }, { epoch: 3 })
+    expect(primaries.map(({ name }) => name)).toEqual(['server-1', 'server-0'])
+    expect(epochs).toEqual(['id-1:3', 'id-0:7'])
+    expect(trouble).toBeUndefined()
+  })
+
+  it('has no trouble with what goes to the last, or with slots that nobody owns', async () => {
+    const toLast = await orderOf({ exportingTo: ['id-1'] }, { importing: true })
+    expect(toLast.trouble).toBeUndefined()
+    const moved = await orderOf({ ranges: [] }, { ranges: [[0, 16_383]] })
+    expect(moved.trouble).toBeUndefined()
+    const unowned = await orderOf({ ranges: [[0, 99]], believed: [0, 99] }, {})
+    expect(unowned.trouble).toBeUndefined()
+  })
+
+  it.each([
+    ['comes to another', [{ importing: true }, {}], /on their way/],
+    ['leaves the last', [{}, { exportingTo: ['id-0'] }], /on their way/],
+    ['goes to one that nobody knows', [{ exportingTo: ['other'] }, {}], /on their way/],
+    ['is believed to be where it is not', [{ ranges: [[0, 99]] }, {}], /do not agree/],
+    ['was owned by what is a replica now', [{ ranges: [] }, {}], /do not agree/],
+    ['may be claimed by two', [{ epoch: 2 }, { epoch: 2 }], /the same epoch/],
+  ] as [string, Partial<SlotHolding>[], RegExp][])(
+    'has trouble with what %s (guards: each reason not to walk)',
+    async (_what, holdings, trouble) => {
+      expect((await orderOf(...holdings)).trouble).toMatch(trouble)
+    },
+  )
+})
+
+it('is read from what Redis 7 says of itself', () => {
+  const nodes = [
+    '07c37df 127.0.0.1:30004@31004,host slave e7d1eec 0 1426238317239 4 connected',
+    'e7d1eec 127.0.0.1:30001@31001,host myself,master - 0 0 12 connected 0-5460 5462 [5461->-07c37df] [99-<-67ed2db]',
+    '67ed2db 127.0.0.1:30002@31002 master - 0 1426238316232 2 connected 5463-10922',
+    '',
+  ].join('\n')
+  expect(readHolding(nodes)).toEqual({
+    id: 'e7d1eec',
+    epoch: 12,
+    ranges: [
+      [0, 5_460],
+      [5_462, 5_462],
+    ],
+    importing: true,
+    exportingTo: ['07c37df'],
+  })
+})
