@@ -1,55 +1,38 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { cp, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import ts from 'typescript'
-import type { Tally } from '../simulation/tally.js'
+import { CompiledCopy } from '../simulation/compiled-copy.js'
 import type { Mutation } from './mutations-of.js'
 
-/** Of the compiled code, sources and tests. */
-const ROOT = join(import.meta.dirname, '../..')
+/** As many as some seconds allow. */
+const SEEDS = { from: 1, seeds: 300 }
 
-/** From there on, as many as some seconds allow. */
-const SEEDS = ['--from', '1', '--seeds', '300']
-
-/** A copy of the compiled code in which nodes run on a simulated Redis in trouble, with one file mutated. */
+/** Nodes on a simulated Redis in trouble, with one file of theirs mutated. */
 export class Simulation {
-  readonly #copy = `${ROOT}-${process.pid}`
+  readonly #copy: CompiledCopy
+
+  private constructor(copy: CompiledCopy) {
+    this.#copy = copy
+  }
 
   static async start(): Promise<Simulation> {
-    const simulation = new Simulation()
-    await cp(ROOT, simulation.#copy, { recursive: true })
-    return simulation
+    return new Simulation(await CompiledCopy.make())
   }
 
   /** The seed by which a promise is broken. */
   async find({ file, text }: Mutation): Promise<string | undefined> {
-    const path = join(this.#copy, file.replace(/ts$/, 'js'))
-    const sound = await readFile(path, 'utf8')
+    const compiled = file.replace(/ts$/, 'js')
+    const sound = await this.#copy.read(compiled)
     const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext }
-    await writeFile(path, ts.transpileModule(text, { compilerOptions }).outputText)
+    await this.#copy.write(compiled, ts.transpileModule(text, { compilerOptions }).outputText)
     try {
-      return await this.#run()
+      const { exit, broken } = await this.#copy.untilBroken(SEEDS)
+      if (exit !== 0) return 'the simulation, which ends with an error'
+      return broken && `seed ${broken.seed} of the simulation`
     } finally {
-      await writeFile(path, sound)
+      await this.#copy.write(compiled, sound)
     }
   }
 
-  end(): Promise<void> {
-    return rm(this.#copy, { recursive: true, force: true })
-  }
-
-  async #run(): Promise<string | undefined> {
-    const child = fork(join(this.#copy, 'test/simulation/main.js'), ['--part', '--untilBroken', ...SEEDS], {
-      execArgv: ['--expose-gc'],
-      stdio: 'ignore',
-    })
-    let seed: number | undefined
-    child.on('message', message => {
-      seed ??= (message as Tally).broken[0]?.seed
-    })
-    const [code] = await once(child, 'exit')
-    if (code !== 0) return 'the simulation, which ends with an error'
-    return seed === undefined ? undefined : `seed ${seed} of the simulation`
+  async end(): Promise<void> {
+    await this.#copy[Symbol.asyncDispose]()
   }
 }

@@ -5,18 +5,21 @@ import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { defences } from './defences.js'
-import { foundWithout } from './found-without.js'
+import { type Defence, defences } from './defences.js'
 import { runSeed } from './run-seed.js'
+import { shrink } from './shrink.js'
 import { summaryOf } from './summary.js'
 import { count, emptyTally, merge, type Tally } from './tally.js'
+import { foundWithout, withoutDefence } from './without-defence.js'
 
 const HELP = `npm run simulate -- [options]
 
   --seeds 10000       how many runs
   --from 1            the first seed
   --seed 42           one run, told step by step
-  --without all       takes away each defence, and says after how many seeds that is noticed; or one, by its name
+  --shrink            the same, without all that could be left out and a promise still be broken
+  --without all       takes away each defence, and says after how many seeds that is noticed; or one, by its name;
+                      with --seed one run without it
   --write             writes the summary into docs/simulation.md
 `
 /** After so many seeds a worker says how far it is. */
@@ -27,6 +30,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '10000' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    shrink: { type: 'boolean', default: false },
     without: { type: 'string' },
     write: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -40,6 +44,7 @@ const from = wholeNumber('from')
 const seeds = wholeNumber('seeds')
 
 if (values.help) console.log(HELP)
+else if (values.seed !== undefined && values.without !== undefined) await tellWithout(values.without)
 else if (values.seed !== undefined) await tellOne(wholeNumber('seed'))
 else if (values.part) await runPart()
 else if (values.without !== undefined) await takeAway(values.without)
@@ -53,7 +58,10 @@ function wholeNumber(name: 'from' | 'seeds' | 'seed'): number {
 }
 
 async function tellOne(seed: number): Promise<void> {
-  const { broken, faults } = await runSeed(seed, line => console.log(line))
+  const leftOut = values.shrink ? await shrink(seed) : new Set<number>()
+  const run = await runSeed(seed, { trace: line => console.log(line), leftOut })
+  const { broken, faults, planned } = run
+  if (values.shrink) console.log(`\nLeft out: ${leftOut.size} of the ${planned} that it has.`)
   console.log(faults.length === 0 ? '\nNothing went wrong.' : `\nWhat went wrong:\n${faults.join('\n')}`)
   console.log(broken.length === 0 ? '\nEvery promise was kept.' : `\nBroken promises:\n${broken.join('\n')}`)
   process.exitCode = broken.length === 0 ? 0 : 1
@@ -104,14 +112,25 @@ async function runAll(): Promise<void> {
   process.exitCode = tally.brokenSeeds === 0 ? 0 : 1
 }
 
-async function takeAway(what: string): Promise<void> {
+function chosenBy(what: string): Defence[] {
   const chosen = defences.filter(({ name, unnoticed }) => (what === 'all' ? !unnoticed : name === what))
   if (chosen.length === 0) {
     const names = defences.map(({ name }) => `  ${name}`).join('\n')
     console.error(`--without: got '${what}', allowed is 'all' or one of\n${names}`)
     process.exit(2)
   }
-  const waiting = [...chosen]
+  return chosen
+}
+
+async function tellWithout(what: string): Promise<void> {
+  await using copy = await withoutDefence(chosenBy(what)[0] as Defence)
+  const args = ['--seed', String(wholeNumber('seed')), ...(values.shrink ? ['--shrink'] : [])]
+  const [code] = await once(fork(copy.main, args), 'exit')
+  process.exitCode = code as number
+}
+
+async function takeAway(what: string): Promise<void> {
+  const waiting = chosenBy(what)
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) {
       const found = await foundWithout(next, { from, seeds })

@@ -34,18 +34,29 @@ export interface Run {
   readonly seed: number
   readonly broken: readonly string[]
   readonly events: number
+  /** How much there was that could have been left out. */
+  readonly planned: number
   /** The faults that there were, in words. */
   readonly faults: readonly string[]
   readonly history: History
 }
 
+interface Telling {
+  trace?: (line: string) => void
+  /** Numbers of what is not asked, or does not go wrong, though the seed says so. */
+  leftOut?: ReadonlySet<number>
+}
+
 /** One run of a few nodes on a Redis in trouble. The seed decides everything. */
-export async function runSeed(seed: number, trace: (line: string) => void = () => {}): Promise<Run> {
+export async function runSeed(
+  seed: number,
+  { trace = () => {}, leftOut = new Set() }: Telling = {},
+): Promise<Run> {
   const random = new Random(seed)
   const world = new World()
   const restore = takeOver(world, random)
   try {
-    return await run(seed, random, world, trace)
+    return await run(seed, random, world, { trace, leftOut })
   } finally {
     restore()
   }
@@ -66,7 +77,12 @@ function takeOver(world: World, random: Random): () => void {
   }
 }
 
-async function run(seed: number, random: Random, world: World, trace: (line: string) => void): Promise<Run> {
+async function run(
+  seed: number,
+  random: Random,
+  world: World,
+  { trace, leftOut }: Required<Telling>,
+): Promise<Run> {
   const topology = new Topology(world, random, random.chance(1 / 3))
   const network = new Network(random.pick([2, 20, 60]))
   const sameId = random.chance(0.1)
@@ -92,15 +108,21 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
   // One that only reads is the last to learn what has become of the servers.
   const reader = random.chance(0.5) ? nodes.at(-1) : undefined
   const callers = new Callers({ world, random, until: busyFor + LONGEST_WAIT, trace })
-  for (const sid of sids) callers.ask(100 * random.next(), random.pick(nodes), 'login', sid)
+  let planned = 0
+  const ask = (...what: Parameters<Callers['ask']>) => {
+    if (!leftOut.has(planned++)) callers.ask(...what)
+  }
+  for (const sid of sids) ask(100 * random.next(), random.pick(nodes), 'login', sid)
   for (let number = 10 + random.below(40); number > 0; number--) {
     const node = random.pick(nodes)
-    callers.ask(someTime(), node, node === reader ? 'read' : random.pick(KINDS), random.pick(sids))
+    ask(someTime(), node, node === reader ? 'read' : random.pick(KINDS), random.pick(sids))
   }
   const happened: string[] = []
   for (let number = random.below(topology.cluster ? 6 : 4); number > 0; number--) {
     const fault: Fault = random.pick(topology.cluster && random.chance(0.5) ? clusterFaults : faults)
-    world.after(Math.max(0, someTime() - spread / 2), () => {
+    const at = Math.max(0, someTime() - spread / 2)
+    if (leftOut.has(planned++)) continue
+    world.after(at, () => {
       const what = fault({ world, random, topology, network, nodes })
       happened.push(`${world.now.toFixed(1)} ${what}`)
       trace(`${world.now.toFixed(1)} FAULT ${what}`)
@@ -140,6 +162,7 @@ async function run(seed: number, random: Random, world: World, trace: (line: str
     seed,
     broken,
     events: world.events,
+    planned,
     faults: happened,
     history,
   }

@@ -41,6 +41,14 @@ describe('a defence that is taken away is missed', () => {
   })
 })
 
+it('what breaks a promise is told without what it does not take', { timeout: 60_000 }, async () => {
+  const shortest = await simulate('--without', 'a destroy tells the others', '--seed', '2', '--shrink')
+  expect(shortest.code).toBe(1)
+  const [, leftOut, planned] = /Left out: (\d+) of the (\d+)/.exec(shortest.stdout) ?? []
+  // Somebody has saved it, somebody read it there, somebody destroyed it here, and it was read again.
+  expect(Number(planned) - Number(leftOut)).toBeLessThan(8)
+})
+
 it('says in one line what it does not take', async () => {
   const { code, output } = await simulate('--seeds', 'many')
   expect([code, output.trim()]).toEqual([2, "--seeds: got 'many', allowed is a whole number above zero"])

@@ -26,8 +26,8 @@ every node must answer from memory again and hold nothing that Redis does not.
 npm run simulate -- --seeds ${seeds} --from ${from} --write
 \`\`\`
 
-wrote this page; \`--seed 42\` tells one run step by step, \`--without all\` takes away one defence after the other and says after
-how many seeds that is noticed. The code is in [test/simulation](../test/simulation/run-seed.ts); a few of the seeds run
+wrote this page; \`--seed 42\` tells one run step by step, with \`--shrink\` without what a broken promise does not take;
+\`--without all\` takes away one defence after the other and says after how many seeds that is noticed. The code is in [test/simulation](../test/simulation/run-seed.ts); a few of the seeds run
 with every \`npm test\`.
 
 | | |
