@@ -4,6 +4,7 @@ import type { Confirmers } from './confirmers.js'
 import type {
   Argument,
   Confirmer,
+  KeyLife,
   RedisPrimary,
   StoredValue,
   Subscription,
@@ -127,7 +128,7 @@ export class IoredisPrimary implements RedisPrimary {
     cursor: string,
     pattern: string,
     count: number,
-  ): Promise<{ cursor: string; keys: string[]; lives: number[] }> {
+  ): Promise<{ cursor: string; keys: string[]; lives: KeyLife[] }> {
     if (!this.#run) {
       const step = await this.scan(cursor, pattern, count)
       const lives = await this.#each(step.keys, (pipeline, name) => pipeline.pttl(name))
@@ -135,7 +136,7 @@ export class IoredisPrimary implements RedisPrimary {
         ...step,
         lives: lives.map(([error, life]) => {
           if (error && !hasMoved(error)) throw error
-          return error ? -2 : Number(life)
+          return error ? 'moved' : Number(life)
         }),
       }
     }
@@ -163,6 +164,7 @@ export class IoredisPrimary implements RedisPrimary {
     return replies.map(([error, value]) => {
       if (error?.message.startsWith('WRONGTYPE')) return 'no string'
       if (error && !hasMoved(error)) throw error
+      if (error) return 'moved'
       return Buffer.isBuffer(value) ? value : 'nothing'
     })
   }

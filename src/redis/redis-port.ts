@@ -50,13 +50,13 @@ export interface RedisPrimary {
   ): Promise<Subscription>
   /** One step of a SCAN. Keys are as they stand in Redis, with the client's prefix. */
   scan(cursor: string, pattern: string, count: number): Promise<{ cursor: string; keys: string[] }>
-  /** The same, and how long each of the keys is to live (PTTL): -1 without an end, -2 if it is gone from this server. */
+  /** The same, and how long each of the keys is to live. */
   scanLives(
     cursor: string,
     pattern: string,
     count: number,
-  ): Promise<{ cursor: string; keys: string[]; lives: number[] }>
-  /** What stands under keys that were scanned; nothing where that has gone to another server meanwhile. */
+  ): Promise<{ cursor: string; keys: string[]; lives: KeyLife[] }>
+  /** What stands under keys that were scanned. */
   read(keys: readonly string[]): Promise<StoredValue[]>
   /** Whether it owns this slot of a Redis Cluster, as the client knows it. */
   owns(slot: number): boolean
@@ -70,8 +70,11 @@ export interface RedisPrimary {
   confirmer(until?: number): Promise<Confirmer>
 }
 
-/** Something else than a string is no value of ours. */
-export type StoredValue = Buffer | 'nothing' | 'no string'
+/** Something else than a string is no value of ours. What has moved is on another server of the Redis Cluster, if it is still there. */
+export type StoredValue = Buffer | 'nothing' | 'no string' | 'moved'
+
+/** By PTTL: -1 without an end, -2 if it is gone. */
+export type KeyLife = number | 'moved'
 
 export interface Confirmer {
   /**

@@ -14,17 +14,22 @@ const SLOTS = 16_384
 export class WalkOrder {
   readonly primaries: readonly RedisPrimary[]
   readonly #holdings: readonly SlotHolding[]
+  /** The slots that these servers are said to own by the client, as it was when it was asked: it learns. */
+  readonly #believed: Uint8Array
 
-  private constructor(held: readonly { primary: RedisPrimary; holding: SlotHolding }[]) {
+  private constructor(held: readonly Held[], believed: Uint8Array) {
     this.primaries = held.map(({ primary }) => primary)
     this.#holdings = held.map(({ holding }) => holding)
+    this.#believed = believed
   }
 
   static async of(primaries: readonly RedisPrimary[]): Promise<WalkOrder> {
-    const held = await Promise.all(
-      primaries.map(async primary => ({ primary, holding: await primary.holding() })),
+    const believed = Uint8Array.from({ length: SLOTS }, (_, slot) =>
+      Number(primaries.some(primary => primary.owns(slot))),
     )
-    return new WalkOrder(held.sort((one, two) => one.holding.epoch - two.holding.epoch))
+    const held = await ask(primaries)
+    held.sort((one, two) => one.holding.epoch - two.holding.epoch)
+    return new WalkOrder(held, believed)
   }
 
   /** What tells this layout from another: as long as it is the same, keys go to the last server only. */
@@ -46,12 +51,28 @@ export class WalkOrder {
     return undefined
   }
 
-  /** Whether all slots that the client has a server for are owned, by their own account, by those that are walked over. */
+  /** The same after the walk: why it may have passed over a key. */
+  async troubleSince(): Promise<string | undefined> {
+    const later = new WalkOrder(await ask(this.primaries), this.#believed)
+    if (later.epochs.join() !== this.epochs.join()) return 'slots have changed hands meanwhile'
+    return later.trouble
+  }
+
+  /** Whether all slots that are to be walked over are owned, by their own account, by these servers. */
   #coversAll(): boolean {
     const owned = new Uint8Array(SLOTS)
     for (const { ranges } of this.#holdings) {
       for (const [first, last] of ranges) owned.fill(1, first, last + 1)
     }
-    return owned.every((is, slot) => is === 1 || !this.primaries.some(primary => primary.owns(slot)))
+    return this.#believed.every((is, slot) => is === 0 || owned[slot] === 1)
   }
+}
+
+interface Held {
+  readonly primary: RedisPrimary
+  readonly holding: SlotHolding
+}
+
+function ask(primaries: readonly RedisPrimary[]): Promise<Held[]> {
+  return Promise.all(primaries.map(async primary => ({ primary, holding: await primary.holding() })))
 }

@@ -1,7 +1,7 @@
 import { type Clock, momentOf } from '../base/clock.js'
 import { OptionError, RedisError } from '../base/errors.js'
 import type { Keyspace } from '../redis/keyspace.js'
-import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
+import type { KeyLife, RedisPort, RedisPrimary } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import { WalkOrder } from '../redis/walk-order.js'
 import { ahead } from './read-ahead.js'
@@ -36,8 +36,8 @@ export interface ScannedKey {
   /** As it stands in Redis. */
   readonly key: string
   readonly ref: SessionRef
-  /** How long it is to live, in ms: -1 without an end, -2 if it is gone, undefined if that was not asked for. */
-  readonly life: number | undefined
+  /** Undefined if that was not asked for. */
+  readonly life: KeyLife | undefined
 }
 
 /** What to ask of a primary: keys alone, or how long each is to live as well. */
@@ -61,17 +61,17 @@ export class KeyWalk {
   }
 
   async *pages(scan: Scan): AsyncGenerator<Page> {
-    const { primaries, epochs } = await this.#settled()
+    const { primaries, order } = await this.#settled()
     for (const primary of primaries) yield* this.#pagesOf(primary, scan)
-    await this.#checkUnmoved(primaries, epochs)
+    await checkUnmoved(order)
   }
 
   /** From the beginning, or from a position; where the servers are no longer the same, from the beginning. */
   async *resumable(from?: WalkPosition): AsyncGenerator<ResumablePage> {
     if (from) checkPosition(from)
-    const { primaries, epochs } = await this.#settled()
+    const { primaries, order } = await this.#settled()
     const runIds = await Promise.all(primaries.map(primary => primary.runId()))
-    const servers = runIds.map((runId, index) => [runId, epochs[index]].join(' ').trim())
+    const servers = runIds.map((runId, index) => [runId, order?.epochs[index]].join(' ').trim())
     const same = servers.join() === from?.servers.join() && !runIds.includes('')
     const resumed = same && servers.includes(from?.server ?? '') ? from : undefined
     const first = resumed ? servers.indexOf(resumed.server) : 0
@@ -83,30 +83,22 @@ export class KeyWalk {
         yield { ...page, next: server === undefined ? undefined : { servers, server, cursor: page.cursor } }
       }
     }
-    await this.#checkUnmoved(primaries, epochs)
+    await checkUnmoved(order)
   }
 
   /** The servers to walk over, in this order; waits a little for a Redis Cluster of which that can be said. */
-  async #settled(): Promise<Pick<WalkOrder, 'primaries' | 'epochs'>> {
+  async #settled(): Promise<{ primaries: readonly RedisPrimary[]; order: WalkOrder | undefined }> {
     for (let look = 0; ; look++) {
       // A primary that is missed here would be missed without a word.
       await this.#port.lookForPrimaries()
       const primaries = this.#port.primaries()
-      if (!this.#port.isCluster) return { primaries, epochs: [] }
+      if (!this.#port.isCluster) return { primaries, order: undefined }
       const order = await WalkOrder.of(primaries)
-      if (order.trouble === undefined) return order
+      if (order.trouble === undefined) return { primaries: order.primaries, order }
       const pause = LOOKS_AFTER[look]
       if (pause === undefined) throw mayHaveMissed(order.trouble)
       await new Promise<void>(resolve => void this.#clock.after(pause, resolve))
     }
-  }
-
-  async #checkUnmoved(primaries: readonly RedisPrimary[], epochs: readonly string[]): Promise<void> {
-    if (!this.#port.isCluster) return
-    const order = await WalkOrder.of(primaries)
-    const moved = order.epochs.join() === epochs.join() ? undefined : 'slots have changed hands meanwhile'
-    const trouble = order.trouble ?? moved
-    if (trouble !== undefined) throw mayHaveMissed(trouble)
   }
 
   async *#pagesOf(primary: RedisPrimary, scan: Scan, start = '0'): AsyncGenerator<Page & { cursor: string }> {
@@ -123,7 +115,7 @@ export class KeyWalk {
     }
   }
 
-  #sessionsAmong(keys: readonly string[], lives: readonly number[] | undefined): ScannedKey[] {
+  #sessionsAmong(keys: readonly string[], lives: readonly KeyLife[] | undefined): ScannedKey[] {
     const met = new Set<string>()
     const sessions: ScannedKey[] = []
     for (const [index, key] of keys.entries()) {
@@ -139,7 +131,12 @@ export class KeyWalk {
 interface Scanned {
   readonly cursor: string
   readonly keys: string[]
-  readonly lives?: number[]
+  readonly lives?: KeyLife[]
+}
+
+async function checkUnmoved(order: WalkOrder | undefined): Promise<void> {
+  const trouble = await order?.troubleSince()
+  if (trouble !== undefined) throw mayHaveMissed(trouble)
 }
 
 function mayHaveMissed(trouble: string): RedisError {

@@ -10,7 +10,7 @@ import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { KeyWalk, Page, ScannedKey } from './key-walk.js'
 import { type Lifetimes, leftBy } from './lifetimes.js'
 import { readAhead } from './read-ahead.js'
-import type { SessionReader } from './session-reader.js'
+import type { SessionReader, StoredSession } from './session-reader.js'
 import { type SessionView, viewOf } from './session-view.js'
 
 const VALUES_READ = 250
@@ -37,7 +37,7 @@ interface SessionQueryParts {
 
 /**
  * What all sessions are, by a walk over their keys. As SCAN promises: a session that is there from
- * beginning to end is seen, one that comes or goes meanwhile may be, and one may be seen twice while Redis resizes.
+ * beginning to end is seen, one that comes or goes meanwhile may be, and one may be seen twice while Redis resizes or slots move.
  */
 export class SessionQuery {
   readonly #parts: SessionQueryParts
@@ -133,25 +133,49 @@ export class SessionQuery {
     at: number,
     over: boolean,
   ): Answer | Promise<Answer> {
-    const { names, reader, lifetimes, serializer } = this.#parts
-    const id = names.shown(ref)
+    const { names, reader } = this.#parts
     // Gone since it was scanned, or nothing that this node could reach.
-    if (value === 'nothing' || life === -2 || id === undefined) return undefined
+    if (value === 'nothing' || life === -2 || names.shown(ref) === undefined) return undefined
+    if (value === 'moved' || life === 'moved') return this.#visitMoved(ref, over)
     if (value === 'no string') return this.#unreadable(ref, 'the key holds something else than a string')
-    const visited = ({ text, created }: Opened) => {
-      const left = lifetimes.capped(leftBy(life, at), created)
-      return left > 0 || over ? { ref, view: viewOf(id, serializer.parse(text), left, at) } : undefined
-    }
-    const failed = (error: unknown) => {
-      if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error
-      return this.#unreadable(ref, (error as Error).message)
-    }
+    const visited = (opened: Opened) => this.#visited(ref, opened, { left: leftBy(life, at), at, over })
+    const failed = (error: unknown) => this.#failed(ref, error)
     try {
       const opened = reader.open(ref, value)
       return opened instanceof Promise ? opened.then(visited).catch(failed) : visited(opened)
     } catch (error) {
       return failed(error)
     }
+  }
+
+  /** The walk may have been over the server that it is on by now. */
+  async #visitMoved(ref: SessionRef, over: boolean): Promise<Answer> {
+    const [stored] = await this.#parts.reader.loadMany([ref])
+    if (stored instanceof Error) return this.#failed(ref, stored)
+    const { record, unreadable, expiry, readAt } = stored as StoredSession
+    if (unreadable !== undefined) return this.#unreadable(ref, unreadable)
+    try {
+      return record && this.#visited(ref, record, { left: expiry.ms, at: readAt.wall, over })
+    } catch (error) {
+      return this.#failed(ref, error)
+    }
+  }
+
+  #visited(
+    ref: SessionRef,
+    { text, created }: Opened,
+    { left, at, over }: { left: number; at: number; over: boolean },
+  ): Visited | undefined {
+    const { names, lifetimes, serializer } = this.#parts
+    const capped = lifetimes.capped(left, created)
+    const id = names.shown(ref)
+    if (id === undefined || (capped <= 0 && !over)) return undefined
+    return { ref, view: viewOf(id, serializer.parse(text), capped, at) }
+  }
+
+  #failed(ref: SessionRef, error: unknown): Answer {
+    if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error
+    return this.#unreadable(ref, (error as Error).message)
   }
 
   #unreadable({ name }: SessionRef, reason: string): undefined {

@@ -51,6 +51,7 @@ function broken(operations: Operation[], writes: Write[], more: Partial<History>
         logout: LONGEST,
         revoke: LONGEST,
         clear: LONGEST,
+        query: LONGEST,
       },
     },
     userOf: () => 'ada',

@@ -1,6 +1,15 @@
 import type { End, Loss, Write } from './write.js'
 
-export type Kind = 'read' | 'login' | 'request' | 'blind save' | 'touch' | 'logout' | 'revoke' | 'clear'
+export type Kind =
+  | 'read'
+  | 'query'
+  | 'login'
+  | 'request'
+  | 'blind save'
+  | 'touch'
+  | 'logout'
+  | 'revoke'
+  | 'clear'
 
 /** What one caller did, and saw. Times are milliseconds of one clock. */
 export interface Operation {
@@ -9,7 +18,7 @@ export interface Operation {
   readonly sid: string
   began: number
   ended: number | undefined
-  /** Of a read: what it found, and where as far as that is known. */
+  /** Of a read, or of a query for all sessions: what it found of this one, and where as far as that is known. */
   found?: { version: number; origin: string } | 'nothing'
   /** Of a save: what it wrote. */
   version?: number

@@ -128,7 +128,7 @@ function readsAfterSaves(
     const at = writes.findIndex(write => write.version === version && !write.lost)
     return at === -1 ? [] : { ended, at }
   })
-  const reads = operations.filter(({ kind }) => kind === 'read')
+  const reads = operations.filter(({ found }) => found)
   return reads.flatMap(read => {
     const { found, began, ended } = read
     if (!found || ended === undefined || mayBeMisled(history, began, ended)) return []

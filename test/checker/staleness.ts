@@ -94,7 +94,9 @@ export function backInTime(history: History, { operations, writes }: SessionHist
     if (version === undefined) return []
     const last = writes.findLastIndex(write => write.version === version)
     const before = reads.find(each => {
-      if (each.node !== later.node || (each.ended as number) >= later.began) return false
+      // What a query sees in Redis says nothing of what this node has heard.
+      if (each.kind === 'query' || each.node !== later.node || (each.ended as number) >= later.began)
+        return false
       const shown = versionOf(each)
       if (shown === undefined) {
         const { at } = writes[last] ?? {}

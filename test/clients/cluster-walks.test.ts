@@ -30,42 +30,73 @@ describe.skipIf(!realRedis())('a walk over a Redis Cluster whose slots are movin
   const move = (slot: number, from: number, to: number) =>
     moveSlot({ slot, from: server(from), to: server(to) }, cluster.nodes)
 
-  /** Holds the replies to SCAN of one server. */
-  function holdScans(index: number): { held: () => boolean; release: () => void } {
+  function connectionTo(index: number): Redis {
     const { host, port } = server(index)
-    const connection = client
-      .nodes('master')
-      .find(({ options }) => options.host === host && options.port === port) as Redis
-    const scan = connection.scanBuffer.bind(connection) as (...args: unknown[]) => Promise<[Buffer, Buffer[]]>
-    let release = () => {}
-    let held = false
-    const gate = new Promise<void>(resolve => {
-      release = resolve
-    })
-    connection.scanBuffer = (async (...args: unknown[]) => {
-      const reply = await scan(...args)
-      held = true
-      await gate
-      return reply
-    }) as never
-    return { held: () => held, release }
+    const isThis = ({ options }: Redis) => options.host === host && options.port === port
+    return client.nodes('master').find(isThis) as Redis
   }
 
-  it('meets what leaves a server where it goes (guards: the order of a walk, what has moved is met again)', async () => {
+  /** Holds the replies to SCAN of one server. */
+  function holdScans(index: number): Gate {
+    const connection = connectionTo(index)
+    const scan = connection.scanBuffer.bind(connection) as (...args: unknown[]) => Promise<unknown>
+    const gate = new Gate()
+    connection.scanBuffer = (async (...args: unknown[]) => {
+      const reply = await scan(...args)
+      await gate.pass()
+      return reply
+    }) as never
+    return gate
+  }
+
+  /** Holds the commands that are to read values from one server. */
+  function holdReads(index: number): Gate {
+    const connection = connectionTo(index)
+    const open = connection.pipeline.bind(connection)
+    const gate = new Gate()
+    connection.pipeline = (() => {
+      const pipeline = open()
+      const exec = pipeline.exec.bind(pipeline) as () => Promise<never>
+      const get = pipeline.getBuffer.bind(pipeline)
+      let reads = false
+      pipeline.getBuffer = (key: string) => {
+        reads = true
+        return get(key)
+      }
+      pipeline.exec = async () => {
+        if (reads) await gate.pass()
+        return exec()
+      }
+      return pipeline
+    }) as never
+    return gate
+  }
+
+  it('meets what leaves a server where it goes (guards: the order of a walk)', async () => {
     // Now the first is the one that can take over more without being noticed.
     await move(SPARE_SLOTS[1] as number, 1, 0)
-    const scans = holdScans(2)
-    const found = store.findBy(() => true)
-    await until(scans.held)
+    const scans = holdScans(1)
+    const size = store.size()
+    await until(() => scans.held)
     await move(calculateSlot(`sess:${idOn(2)}`), 2, 0)
     scans.release()
+    expect(await size).toBe(3)
+  })
+
+  it('looks for what has left before it was read (guards: what has moved is looked for)', async () => {
+    const [reads, scans] = [holdReads(1), holdScans(2)]
+    const found = store.findBy(() => true)
+    await until(() => reads.held && scans.held)
+    scans.release()
+    await move(calculateSlot(`sess:${idOn(1)}`), 1, 2)
+    reads.release()
     expect((await found).map(({ id }) => id).sort()).toEqual([0, 1, 2].map(idOn))
   })
 
   it('fails when slots have gone to a server that it had been over (guards: the epochs of a walk)', async () => {
     const scans = holdScans(1)
     const size = store.size()
-    await until(scans.held)
+    await until(() => scans.held)
     await move(calculateSlot(`sess:${idOn(2)}`), 2, 0)
     scans.release()
     const error = await rejection(size)
@@ -148,5 +179,18 @@ function idOn(primary: number): string {
   for (let number = 0; ; number++) {
     const id = `on-${primary}-${number}`
     if (Math.floor((calculateSlot(`sess:${id}`) * 3) / SLOTS) === primary) return id
+  }
+}
+
+class Gate {
+  held = false
+  release = () => {}
+  readonly #opened = new Promise<void>(resolve => {
+    this.release = resolve
+  })
+
+  pass(): Promise<void> {
+    this.held = true
+    return this.#opened
   }
 }

@@ -26,7 +26,9 @@ const COMMANDS: Record<Kind, number> = {
   revoke: 8,
   touch: 1,
   'blind save': 1,
-  clear: 8,
+  // Walks wait for slots of a Redis Cluster that move: two commands for each look, and some pauses.
+  clear: 22,
+  query: 22,
 }
 /** Others tell of what they have destroyed by a command more. */
 const COMMANDS_OF_OTHERS = { ...COMMANDS, logout: 3 }

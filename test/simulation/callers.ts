@@ -74,7 +74,7 @@ export class Callers {
 
   #perform(node: SimulatedNode, kind: Exclude<Kind, 'request'>, sid: string): Promise<Operation> {
     const { random } = this.#options
-    const { sessions, keyspace, names, lookup, bulk } = node.parts
+    const { sessions, keyspace, names, lookup, bulk, query } = node.parts
     return this.#note(node, kind, sid, async operation => {
       switch (kind) {
         case 'read':
@@ -94,6 +94,17 @@ export class Callers {
           operation.user = random.pick(USERS)
           await new IndexedSessions(lookup.at('user', operation.user), node.parts).revoke()
           return
+        case 'query': {
+          let found: Operation['found'] = 'nothing'
+          for await (const batch of query.views()) {
+            for (const { view } of batch) {
+              if (view.id === sid)
+                found = { version: (view.data as unknown as SessionData).version, origin: 'redis' }
+            }
+          }
+          operation.found = found
+          return
+        }
         case 'clear':
           await bulk.all()
       }

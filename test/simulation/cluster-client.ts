@@ -1,4 +1,4 @@
-import type { Argument, RedisPrimary } from '../../src/redis/redis-port.js'
+import type { Argument, RedisPrimary, StoredValue } from '../../src/redis/redis-port.js'
 import type { Script } from '../../src/redis/script.js'
 import { walkCommands } from '../support/script-model.js'
 import { blockOf, blockOfSlot, type ClusterMember } from './cluster-member.js'
@@ -92,7 +92,7 @@ export class ClusterClient implements SimulatedPort {
           this.subscribers.open(server, channels, listener, givenUp),
         scan: (_cursor, pattern) => this.#on(server, () => walkCommands.scan(server, pattern)),
         scanLives: (_cursor, pattern) => this.#on(server, () => walkCommands.scanLives(server, pattern)),
-        read: keys => this.#on(server, () => walkCommands.read(server, keys)),
+        read: keys => this.#on(server, () => keys.map(key => readOwn(server, key))),
         runId: () => this.#on(server, () => server.runId),
         evictionPolicy: () => this.#on(server, () => undefined),
         confirmer: () => Promise.reject(new Error('The simulation has no WAIT')),
@@ -188,4 +188,15 @@ export class ClusterClient implements SimulatedPort {
     const shard = this.#parts.topology.shards.find(({ servers }) => servers.includes(server))
     return shard?.servers.some(each => this.#owners.includes(each)) === true
   }
+}
+
+/** A command that is sent to one server follows no redirect. */
+function readOwn(server: SimulatedServer, key: string): StoredValue {
+  try {
+    server.member?.admit([key], false)
+  } catch (error) {
+    if (/^(MOVED|ASK) /.test((error as Error).message)) return 'moved'
+    throw error
+  }
+  return walkCommands.read(server, [key])[0] as StoredValue
 }

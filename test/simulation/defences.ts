@@ -264,10 +264,9 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'a walk fails when slots have changed hands meanwhile',
-    file: 'src/sessions/key-walk.js',
-    defended: 'order.epochs.join() === epochs.join() ?',
-    defenceless: 'order ?',
-    unnoticed: 'as above: most of what moves is on its way still when the walk is over',
+    file: 'src/redis/walk-order.js',
+    defended: 'later.epochs.join() !== this.epochs.join()',
+    defenceless: 'false',
   },
   {
     name: 'a walk waits for the first slot of a server',
@@ -281,6 +280,14 @@ export const defences: readonly Defence[] = [
     defended: '!this.#coversAll()',
     defenceless: 'false',
     unnoticed: 'the client has asked just before; what it was told is seldom older than that',
+  },
+  {
+    name: 'what has moved between SCAN and its read is looked for',
+    file: 'src/sessions/session-query.js',
+    defended: "value === 'moved' || life === 'moved'",
+    defenceless: 'false',
+    unnoticed:
+      'the read would have to come late, behind the SCAN of the next server, and the slots move in between',
   },
   {
     name: 'what a revocation finds gone leaves memory',

@@ -31,7 +31,9 @@ export const BOUNDS = {
     touch: OPTIONS.deadline,
     logout: OPTIONS.deadline,
     revoke: 8 * OPTIONS.deadline,
-    clear: 8 * OPTIONS.deadline,
+    // Walks wait for slots that move; each look is two commands.
+    clear: 20 * OPTIONS.deadline + 1_550,
+    query: 20 * OPTIONS.deadline + 1_550,
   },
   rates: 1.002,
   rounding: 2,

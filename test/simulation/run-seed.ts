@@ -27,6 +27,7 @@ const WEIGHTS: Record<Kind, number> = {
   logout: 1.4,
   revoke: 1,
   clear: 0.2,
+  query: 0.4,
 }
 const KINDS = (Object.keys(WEIGHTS) as Kind[]).flatMap(kind => Array<Kind>(WEIGHTS[kind] * 5).fill(kind))
 
