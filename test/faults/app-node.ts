@@ -50,6 +50,7 @@ interface AnswerBody {
   /** What a request that changes a session had read, and when it had. */
   found?: { version?: number; origin: string; at: number }
   savingSince?: number
+  sessions?: [sid: string, version: number | undefined][]
   /** The save was not carried out, of which the store tells no framework. */
   refused?: boolean
   error?: string

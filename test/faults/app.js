@@ -22,7 +22,7 @@ if (settings.clockOff) {
 /** The time that the whole run goes by. */
 const time = () => Date.now() - (settings.clockOff ?? 0)
 
-const { store, originOf, revoke, refusals, emitters } = await openStore(settings)
+const { store, originOf, revoke, list, refusals, emitters } = await openStore(settings)
 
 /** @param {import('express').Request} req */
 const fieldsOf = req => /** @type {Fields} */ (/** @type {unknown} */ (req.session))
@@ -47,8 +47,16 @@ app.post('/burst', async (req, res) => {
 })
 
 app.post('/revoke', async (req, res) => {
-  await revoke(String(req.query.user))
+  await revoke(String(req.query.user), req.query.how === 'index' ? 'index' : 'walk')
   res.json({})
+})
+
+app.post('/clear', (_req, res, next) => {
+  store.clear?.(error => (error ? next(error) : res.json({})))
+})
+
+app.get('/sessions', async (_req, res) => {
+  res.json({ sessions: await list() })
 })
 
 app.get('/resources', async (_req, res) => {

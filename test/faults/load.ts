@@ -20,15 +20,16 @@ export class Load {
   readonly operations: Operation[] = []
   readonly #nodes: readonly AppNode[]
   readonly #visitors: number
-  readonly #revokes: boolean
+  /** Whether somebody also ends and looks for sessions as only our store can. */
+  readonly #managed: boolean
   readonly #loops: Promise<void>[] = []
   #serials = 0
   #ended = false
 
-  constructor(nodes: readonly AppNode[], { visitors, revokes }: { visitors: number; revokes: boolean }) {
+  constructor(nodes: readonly AppNode[], { visitors, managed }: { visitors: number; managed: boolean }) {
     this.#nodes = nodes
     this.#visitors = visitors
-    this.#revokes = revokes
+    this.#managed = managed
   }
 
   /** A session belongs to one visitor for good; its versions tell to whom. */
@@ -80,11 +81,19 @@ export class Load {
           await this.#logout(session)
           await changing
           leave()
-        } else if (dice < 0.99 || !this.#revokes) {
+        } else if (dice < 0.98 || !this.#managed) {
           await this.#logout(session)
           leave()
+        } else if (dice < 0.985) {
+          await this.#revoke(number, 'index')
+          leave()
+        } else if (dice < 0.99) {
+          await this.#revoke(number, 'walk')
+          leave()
+        } else if (dice < 0.9995) {
+          if ((await this.#find(session)) === 'nothing') leave()
         } else {
-          await this.#revoke(number)
+          await this.#clear()
           leave()
         }
       }
@@ -146,11 +155,27 @@ export class Load {
     else this.#note(node, 'logout', sid, answer, {})
   }
 
-  async #revoke(number: number): Promise<void> {
+  async #revoke(number: number, how: 'index' | 'walk'): Promise<void> {
     const node = this.#pick()
     const user = this.userOf(number)
-    const answer = await node.send('POST', `/revoke?user=${user}`)
+    const answer = await node.send('POST', `/revoke?user=${user}&how=${how}`)
     this.#note(node, 'revoke', '', answer, { user })
+  }
+
+  /** Looks for it among all sessions. */
+  async #find({ sid }: Session): Promise<Operation['found']> {
+    const node = this.#pick()
+    const answer = await node.send('GET', '/sessions')
+    const version = answer.body.sessions?.find(([each]) => each === sid)?.[1]
+    const shown = version === undefined ? ('nothing' as const) : { version, origin: 'redis' }
+    const found = answer.body.sessions && shown
+    this.#note(node, 'query', sid, answer, found === undefined ? {} : { found })
+    return found
+  }
+
+  async #clear(): Promise<void> {
+    const node = this.#pick()
+    this.#note(node, 'clear', '', await node.send('POST', '/clear'), {})
   }
 
   #pick(): AppNode {

@@ -7,7 +7,8 @@ import { peerNamed } from './peers/peers.js'
  * @typedef {object} OpenStore
  * @property {import('express-session').Store} store
  * @property {(req: import('express').Request) => string} originOf where the session of a request came from, if that is known
- * @property {(user: string) => Promise<unknown>} revoke
+ * @property {(user: string, how: 'index' | 'walk') => Promise<unknown>} revoke
+ * @property {() => Promise<[sid: string, version: number | undefined][]>} list all sessions, by a walk
  * @property {(sid: string) => number} refusals how many saves of a session were not carried out
  * @property {readonly import('node:events').EventEmitter[]} emitters whose listeners must not grow in number
  *
@@ -35,16 +36,18 @@ export async function openStore(settings) {
       store: await peer.open(settings.url ?? ''),
       originOf: () => peer.origin,
       revoke: () => Promise.reject(new Error('It cannot end the sessions of a user')),
+      list: () => Promise.reject(new Error('It is not asked for them')),
       refusals: () => 0,
       emitters: [],
     }
   }
   const redis = clientOf(settings)
   const { tombstoneTtl } = settings
+  /** @type {ClusteredRedisStore<{ user?: string, version?: number }, 'user'>} */
   const store = new ClusteredRedisStore({
     redis,
     cluster: { nodeId: settings.idToOthers ?? settings.nodeId },
-    indexes: { user: (/** @type {{ user?: string }} */ session) => session.user },
+    indexes: { user: session => session.user },
     ...(tombstoneTtl !== undefined && { tombstoneTtl, cache: { ttl: tombstoneTtl / 2 } }),
     ...(settings.cache === false && { cache: false }),
   })
@@ -55,7 +58,14 @@ export async function openStore(settings) {
   return {
     store,
     originOf: req => store.originOf(req.session) ?? 'nowhere',
-    revoke: user => store.by('user', user).revoke(),
+    revoke: (user, how) =>
+      how === 'index' ? store.by('user', user).revoke() : store.bulkDelete(({ data }) => data.user === user),
+    async list() {
+      /** @type {[string, number | undefined][]} */
+      const sessions = []
+      await store.eachSession(({ id, data }) => sessions.push([id, data.version]))
+      return sessions
+    },
     refusals: sid => refused.get(sid) ?? 0,
     emitters: [store, redis],
   }

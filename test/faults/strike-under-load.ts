@@ -23,10 +23,10 @@ const COMMANDS: Record<Kind, number> = {
   login: 2,
   request: 2,
   logout: 2,
-  revoke: 8,
   touch: 1,
   'blind save': 1,
   // Walks wait for slots of a Redis Cluster that move: two commands for each look, and some pauses.
+  revoke: 22,
   clear: 22,
   query: 22,
 }
@@ -59,7 +59,7 @@ export async function strikeUnderLoad<On extends Deployment>(
   const stalls = monitorEventLoopDelay()
   stalls.enable()
   for (const monitor of site.monitors) monitor.commands.length = 0
-  const load = new Load(site.nodes, { visitors: VISITORS, revokes: site.store === OURS })
+  const load = new Load(site.nodes, { visitors: VISITORS, managed: site.store === OURS })
   load.begin()
   await sleep(WARM_UP)
   const struck = Date.now()
