@@ -9,12 +9,21 @@ export interface SlotHolding {
   readonly importing: boolean
   /** The ids of the servers to which keys go from it. */
   readonly exportingTo: readonly string[]
+  /** The ids of the other servers that own slots, as far as it has heard. */
+  readonly others: readonly string[]
 }
+
+/** How many fields a line has before its slots. */
+const BEFORE_SLOTS = 8
 
 /** Reads it from a reply to CLUSTER NODES: `<id> <address> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...`. */
 export function readHolding(nodes: string): SlotHolding {
-  const own = nodes.split('\n').find(line => line.split(' ')[2]?.split(',').includes('myself')) ?? ''
-  const [id = '', , , , , , epoch, , ...slots] = own.trim().split(' ')
+  const lines = nodes
+    .trim()
+    .split('\n')
+    .map(line => line.trim().split(' '))
+  const own = lines.find(([, , flags]) => flags?.split(',').includes('myself')) ?? []
+  const [id = '', , , , , , epoch, , ...slots] = own
   const holding = { id, epoch: Number(epoch), ranges: [] as [number, number][], importing: false }
   const exportingTo = new Set<string>()
   for (const slot of slots) {
@@ -25,5 +34,8 @@ export function readHolding(nodes: string): SlotHolding {
     else if (onItsWay) exportingTo.add(onItsWay[2] as string)
     else holding.ranges.push([first as number, last as number])
   }
-  return { ...holding, exportingTo: [...exportingTo] }
+  const others = lines
+    .filter(line => line !== own && line.length > BEFORE_SLOTS)
+    .map(([other]) => other as string)
+  return { ...holding, exportingTo: [...exportingTo], others }
 }

@@ -39,6 +39,7 @@ export class WalkOrder {
 
   /** Why a walk in this order could pass over a key; undefined if it cannot. */
   get trouble(): string | undefined {
+    if (!this.#allKnown()) return 'not all of its servers are known'
     const last = this.#holdings.at(-1)
     const others = this.#holdings.slice(0, -1)
     if (others.some(({ epoch }) => epoch === last?.epoch)) return 'two of its servers have the same epoch'
@@ -56,6 +57,12 @@ export class WalkOrder {
     const later = new WalkOrder(await ask(this.primaries), this.#believed)
     if (later.epochs.join() !== this.epochs.join()) return 'slots have changed hands meanwhile'
     return later.trouble
+  }
+
+  /** Not if the client has asked a server that was about to join, or has been thrown out; it takes its word for all there is. */
+  #allKnown(): boolean {
+    const known = new Set(this.#holdings.map(({ id }) => id))
+    return known.size > 0 && this.#holdings.every(({ others }) => others.every(id => known.has(id)))
   }
 
   /** Whether all slots that are to be walked over are owned, by their own account, by these servers. */

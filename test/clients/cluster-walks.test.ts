@@ -148,6 +148,27 @@ describe.skipIf(!realRedis())('a walk over a Redis Cluster whose slots are movin
     expect(await indexed.reindex({ from: first.next })).toMatchObject({ scanned: 3, indexed: 3 })
   })
 
+  it('takes no server for all there is that has forgotten the others (guards: all servers are known)', async () => {
+    const forgetful = await startRedisCluster({ primaries: 3, replicasPerPrimary: 1 })
+    onTestFinished(() => forgetful.stop())
+    // Which server a client asks is up to chance, so several do.
+    const stores = Array.from({ length: 8 }, () => openStore({ redis: forgetful.client(), cluster: false }))
+    for (const primary of [0, 1, 2]) await stores[0]?.set(idOn(primary), { number: primary })
+    for (const each of stores) expect(await each.size()).toBe(3)
+    for (const replica of forgetful.nodes.slice(3)) await replica.client().call('CLUSTER', 'RESET', 'HARD')
+    // Then a client has to connect anew, and says so if it is asked meanwhile.
+    const answers = await Promise.allSettled(stores.map(each => each.size()))
+    const sizes = answers.flatMap(answer => (answer.status === 'fulfilled' ? answer.value : []))
+    expect(sizes.filter(size => size !== 3)).toEqual([])
+    for (const each of stores)
+      await until(() =>
+        each
+          .size()
+          .catch(() => 0)
+          .then(size => size === 3),
+      )
+  })
+
   async function fourthServer(): Promise<RedisServer> {
     const bus = await freePort()
     const config = {

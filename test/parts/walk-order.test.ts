@@ -11,7 +11,14 @@ function orderOf(...given: (Partial<SlotHolding> & { believed?: [number, number]
     given.map(({ believed, ...said }, index) => {
       const half: [number, number] = index === 0 ? [0, MIDDLE - 1] : [MIDDLE, 16_383]
       const [first, last] = believed ?? half
-      const own = { id: `id-${index}`, epoch: index + 1, ranges: [half], importing: false, exportingTo: [] }
+      const own = {
+        id: `id-${index}`,
+        epoch: index + 1,
+        ranges: [half],
+        importing: false,
+        exportingTo: [],
+        others: [],
+      }
       return {
         name: `server-${index}`,
         owns: (slot: number) => slot >= first && slot <= last,
@@ -44,6 +51,12 @@ describe('the order of a walk', () => {
     ['goes to one that nobody knows', [{ exportingTo: ['other'] }, {}], /on their way/],
     ['is believed to be where it is not', [{ ranges: [[0, 99]] }, {}], /do not agree/],
     ['was owned by what is a replica now', [{ ranges: [] }, {}], /do not agree/],
+    [
+      'lies on a server that the client does not know',
+      [{ others: ['id-1', 'other'] }, {}],
+      /not all of its servers/,
+    ],
+    ['lies on servers of which the client knows none', [], /not all of its servers/],
     ['may be claimed by two', [{ epoch: 2 }, { epoch: 2 }], /the same epoch/],
   ] as [string, Partial<SlotHolding>[], RegExp][])(
     'has trouble with what %s (guards: each reason not to walk)',
@@ -69,5 +82,6 @@ it('is read from what Redis 7 says of itself', () => {
     ],
     importing: true,
     exportingTo: ['07c37df'],
+    others: ['67ed2db'],
   })
 })

@@ -59,6 +59,7 @@ export class ClusterMember {
       ranges: owned.map(block => [block * SLOTS_PER_BLOCK, (block + 1) * SLOTS_PER_BLOCK - 1]),
       importing: this.importing.size > 0,
       exportingTo: [...this.exporting.values()].map(({ name }) => name),
+      others: [...new Set(this.view.owners)].filter(owner => owner !== this.#server).map(({ name }) => name),
     }
   }
 
