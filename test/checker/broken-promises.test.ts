@@ -184,6 +184,34 @@ describe('of a history', () => {
       [save(1, 1), destroy(20)],
     ],
     [
+      'destroyed unasked',
+      'a session is gone that came long after a logout',
+      [login(1, 0), logout(10), login(2, 100)],
+      [save(1, 1), destroy(11), save(2, 101), destroy(200)],
+    ],
+    [
+      'revoked in vain',
+      'another session than the one that was passed over has lost something',
+      [
+        login(1, 0),
+        operation('clear', 10, { sid: '' }),
+        read(30, 1, { found: { version: 1, origin: 'redis' } }),
+      ],
+      [save(1, 1)],
+      { lost: new Set(['data' as const]) },
+    ],
+    [
+      'lost',
+      'a query was under way as it was saved',
+      [
+        login(1, 0),
+        operation('query', 5, { ended: 60, found: { version: 1, origin: 'redis' } }),
+        request(2, 1, 10),
+        read(30, 1, { found: { version: 1, origin: 'redis' } }),
+      ],
+      [save(1, 1), save(2, 11)],
+    ],
+    [
       'wrongly refused',
       'there was no destroy',
       [login(1, 0), request(2, 1, 20, { outcome: 'refused', reason: 'destroyed' })],

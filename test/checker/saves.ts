@@ -179,10 +179,20 @@ export function destroyedUnasked(history: History, { sid, operations, writes }: 
   const asked = history.operations
     .filter(({ kind, user }) => kind === 'clear' || (kind === 'revoke' && users.has(user ?? '')))
     .concat(operations.filter(({ kind }) => kind === 'logout'))
+  const { rounding } = history.bounds
+  // What has failed may be executed later.
+  const mayHaveCaused = (at: number) =>
+    asked.some(
+      ({ began, ended, outcome }) =>
+        began <= at + rounding && (outcome !== 'done' || at <= (ended ?? at) + rounding),
+    )
   return writes
     .filter(
-      ({ kind, at }) =>
-        kind === 'destroy' && !asked.some(({ began }) => began <= at + history.bounds.rounding),
+      ({ kind, id, at }, index) =>
+        kind === 'destroy' &&
+        // What is executed again is a matter of another promise.
+        writes.findIndex(write => write.kind === kind && write.id === id) === index &&
+        !mayHaveCaused(at),
     )
     .map(({ at }) => `${sid} was destroyed at ${round(at)}, and nobody had asked for it`)
 }

@@ -19,10 +19,12 @@ export function sessionsIn({ operations, writes }: History): SessionHistory[] {
   return [...bySid].map(([sid, own]) => ({ sid, operations: own, writes: writes.get(sid) ?? [] }))
 }
 
-/** When Redis was asked at the earliest: a read may have got the answer that another on its node had asked for. */
-export function askedSince({ node, began }: Operation, reads: readonly Operation[]): number {
+/** When Redis was asked at the earliest: a read may have got the answer that another on its node had asked for. No query has. */
+export function askedSince({ kind, node, began }: Operation, reads: readonly Operation[]): number {
+  if (kind === 'query') return began
   const joined = reads.filter(
-    each => each.node === node && each.began <= began && (each.ended ?? began) >= began,
+    each =>
+      each.kind !== 'query' && each.node === node && each.began <= began && (each.ended ?? began) >= began,
   )
   return Math.min(began, ...joined.map(each => each.began))
 }

@@ -148,17 +148,19 @@ export function pastItsEnd(history: History, { sid, operations }: SessionHistory
  */
 export function revokedInVain(history: History): string[] {
   const { operations, writes, lost, bounds, userOf } = history
-  // An index may be lost without its sessions, where it lies on another server.
-  if (lost.size > 0) return []
   const faults: string[] = []
   for (const { kind, outcome, user, began, ended = 0, node } of operations) {
     if ((kind !== 'revoke' && kind !== 'clear') || outcome !== 'done') continue
+    // An index may be lost without its sessions, where it lies on another server.
+    if (kind === 'revoke' && lost.size > 0) continue
     if (mayBeMisled(history, began, ended)) continue
     for (const read of operations) {
       const { found, sid } = read
       if (!found || found === 'nothing') continue
       if (kind === 'revoke' && userOf(found.version) !== user) continue
       const own = writes.get(sid) ?? []
+      // With its destroy the session is back.
+      if (own.some(({ lost }) => lost)) continue
       // What was given up may be executed later, and again.
       const saves = own.filter(write => write.version === found.version)
       if (saves.length === 0 || saves.some(({ at }) => at > began)) continue
