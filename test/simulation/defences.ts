@@ -90,6 +90,13 @@ export const defences: readonly Defence[] = [
     defenceless: 'false',
   },
   {
+    name: 'a probe is a write, and tells which server has executed it',
+    file: line,
+    defended: "await port.run(probeScript, [key], [privateChannel, nonce, port.isCluster ? '1' : ''])",
+    defenceless:
+      "port.isCluster ? await port.run(probeScript, [key], [privateChannel, nonce, '1']) : (await port.publish(privateChannel, nonce), [])",
+  },
+  {
     name: 'a probe counts when its server has confirmed it',
     file: lease,
     defended: 'if (!probe.echoed || !probe.confirmed)',
