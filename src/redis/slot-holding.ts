@@ -3,8 +3,6 @@ export interface SlotHolding {
   readonly id: string
   /** Its configuration epoch. */
   readonly epoch: number
-  /** The first and the last slot of each range that it owns. */
-  readonly ranges: readonly (readonly [first: number, last: number])[]
   /** Whether keys come to it from another server, slot by slot. */
   readonly importing: boolean
   /** The ids of the servers to which keys go from it. */
@@ -24,18 +22,16 @@ export function readHolding(nodes: string): SlotHolding {
     .map(line => line.trim().split(' '))
   const own = lines.find(([, , flags]) => flags?.split(',').includes('myself')) ?? []
   const [id = '', , , , , , epoch, , ...slots] = own
-  const holding = { id, epoch: Number(epoch), ranges: [] as [number, number][], importing: false }
+  let importing = false
   const exportingTo = new Set<string>()
   for (const slot of slots) {
     // `[7-<-id]` comes from there, `[7->-id]` goes there.
     const onItsWay = /^\[\d+-([<>])-(\w+)\]$/.exec(slot)
-    const [first, last = first] = slot.split('-').map(Number)
-    if (onItsWay?.[1] === '<') holding.importing = true
+    if (onItsWay?.[1] === '<') importing = true
     else if (onItsWay) exportingTo.add(onItsWay[2] as string)
-    else holding.ranges.push([first as number, last as number])
   }
   const others = lines
     .filter(line => line !== own && line.length > BEFORE_SLOTS)
     .map(([other]) => other as string)
-  return { ...holding, exportingTo: [...exportingTo], others }
+  return { id, epoch: Number(epoch), importing, exportingTo: [...exportingTo], others }
 }

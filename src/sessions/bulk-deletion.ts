@@ -173,7 +173,9 @@ export class BulkDeletion {
       }
       progress.tell()
     } catch (error) {
-      failure ??= error
+      // Who has ended it does not wait for what a walk needs to be complete.
+      if (signal?.aborted) result.aborted = true
+      else failure ??= error
     }
     // Also of what others have destroyed meanwhile.
     result.effectiveBy = this.#effectiveBy()

@@ -85,6 +85,7 @@ export class Reindexing {
       if (unread) throw unread
       return result
     } catch (cause) {
+      if (signal?.aborted) return { ...result, aborted: true }
       if (cause instanceof ClosedError && result.scanned === 0) throw cause
       if (cause instanceof OptionError) throw cause
       const message = `The indexes are not complete, ${result.scanned} sessions were scanned: ${(cause as Error).message}`

@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Breach, brokenPromises } from '../checker/broken-promises.js'
 import type { Bounds, History, Kind, Operation } from '../checker/history.js'
+import { RedisCluster } from '../support/redis-cluster.js'
 import { until } from '../support/until.js'
 import { executedOn } from './executed-on.js'
 import { Load } from './load.js'
@@ -25,11 +26,12 @@ const COMMANDS: Record<Kind, number> = {
   logout: 2,
   touch: 1,
   'blind save': 1,
-  // Walks wait for slots of a Redis Cluster that move: two commands for each look, and some pauses.
-  revoke: 22,
-  clear: 22,
-  query: 22,
+  revoke: 8,
+  clear: 8,
+  query: 6,
 }
+/** Walks wait for slots that move: so many looks of two commands each, and some pauses between them. */
+const LOOKS_OF_A_WALK = 14
 /** Others tell of what they have destroyed by a command more. */
 const COMMANDS_OF_OTHERS = { ...COMMANDS, logout: 3 }
 /** A request waits for its turn, too; and where a process stands still, as often as it passes through one. */
@@ -109,10 +111,11 @@ function historyOf(site: Site, load: Load, stalled: number): History {
       [...(writes.get(sid) ?? []), write].sort((one, other) => one.at - other.at),
     )
   }
-  const longest = Object.entries(ours ? COMMANDS : COMMANDS_OF_OTHERS).map(([kind, commands]) => [
-    kind,
-    commands * DEADLINE + QUEUE + STALLS * stalled,
-  ])
+  const walks: readonly string[] = site.deployment instanceof RedisCluster ? ['revoke', 'clear', 'query'] : []
+  const longest = Object.entries(ours ? COMMANDS : COMMANDS_OF_OTHERS).map(([kind, commands]) => {
+    const all = commands + (walks.includes(kind) ? LOOKS_OF_A_WALK : 0)
+    return [kind, all * DEADLINE + QUEUE + STALLS * stalled]
+  })
   return {
     operations: load.operations,
     writes,

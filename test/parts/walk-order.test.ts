@@ -3,25 +3,15 @@ import type { RedisPrimary } from '../../src/redis/redis-port.js'
 import { readHolding, type SlotHolding } from '../../src/redis/slot-holding.js'
 import { WalkOrder } from '../../src/redis/walk-order.js'
 
-const MIDDLE = 8_192
-
-/** Of two servers that own one half each, unless it is said otherwise. */
-function orderOf(...given: (Partial<SlotHolding> & { believed?: [number, number] })[]): Promise<WalkOrder> {
+/** Of servers that know each other, unless it is said otherwise. */
+function orderOf(...given: Partial<SlotHolding>[]): Promise<WalkOrder> {
+  const ids = given.map((_, index) => `id-${index}`)
   return WalkOrder.of(
-    given.map(({ believed, ...said }, index) => {
-      const half: [number, number] = index === 0 ? [0, MIDDLE - 1] : [MIDDLE, 16_383]
-      const [first, last] = believed ?? half
-      const own = {
-        id: `id-${index}`,
-        epoch: index + 1,
-        ranges: [half],
-        importing: false,
-        exportingTo: [],
-        others: [],
-      }
+    given.map((said, index) => {
+      const others = ids.filter((_, other) => other !== index)
+      const own = { id: `id-${index}`, epoch: index + 1, importing: false, exportingTo: [], others }
       return {
         name: `server-${index}`,
-        owns: (slot: number) => slot >= first && slot <= last,
         holding: async () => ({ ...own, ...said }),
       } as unknown as RedisPrimary
     }),
@@ -36,27 +26,21 @@ describe('the order of a walk', () => {
     expect(trouble).toBeUndefined()
   })
 
-  it('has no trouble with what goes to the last, or with slots that nobody owns', async () => {
-    const toLast = await orderOf({ exportingTo: ['id-1'] }, { importing: true })
-    expect(toLast.trouble).toBeUndefined()
-    const moved = await orderOf({ ranges: [] }, { ranges: [[0, 16_383]] })
-    expect(moved.trouble).toBeUndefined()
-    const unowned = await orderOf({ ranges: [[0, 99]], believed: [0, 99] }, {})
-    expect(unowned.trouble).toBeUndefined()
+  it('has no trouble with what goes to the last', async () => {
+    const { trouble } = await orderOf({ exportingTo: ['id-1'] }, { importing: true })
+    expect(trouble).toBeUndefined()
   })
 
   it.each([
-    ['comes to another', [{ importing: true }, {}], /on their way/],
-    ['leaves the last', [{}, { exportingTo: ['id-0'] }], /on their way/],
-    ['goes to one that nobody knows', [{ exportingTo: ['other'] }, {}], /on their way/],
-    ['is believed to be where it is not', [{ ranges: [[0, 99]] }, {}], /do not agree/],
-    ['was owned by what is a replica now', [{ ranges: [] }, {}], /do not agree/],
+    ['comes to another', [{ importing: true }, {}], /is on its way/],
+    ['leaves the last', [{}, { exportingTo: ['id-0'] }], /is on its way/],
+    ['goes to one that nobody knows', [{ exportingTo: ['other'] }, {}], /is on its way/],
     [
       'lies on a server that the client does not know',
       [{ others: ['id-1', 'other'] }, {}],
-      /not all of its servers/,
+      /not all servers/,
     ],
-    ['lies on servers of which the client knows none', [], /not all of its servers/],
+    ['lies on servers of which the client knows none', [], /not all servers/],
     ['may be claimed by two', [{ epoch: 2 }, { epoch: 2 }], /the same epoch/],
   ] as [string, Partial<SlotHolding>[], RegExp][])(
     'has trouble with what %s (guards: each reason not to walk)',
@@ -76,10 +60,6 @@ it('is read from what Redis 7 says of itself', () => {
   expect(readHolding(nodes)).toEqual({
     id: 'e7d1eec',
     epoch: 12,
-    ranges: [
-      [0, 5_460],
-      [5_462, 5_462],
-    ],
     importing: true,
     exportingTo: ['07c37df'],
     others: ['67ed2db'],

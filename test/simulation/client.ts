@@ -64,8 +64,9 @@ export class SimulatedClient implements SimulatedPort {
       holding: () => Promise.reject(new Error('This is no Redis Cluster')),
       subscribe: (channels, listener, givenUp) =>
         this.subscribers.open(topology.found(), channels, listener, givenUp),
-      scan: (_cursor, pattern) => this.#command(server => walkCommands.scan(server, pattern)),
-      scanLives: (_cursor, pattern) => this.#command(server => walkCommands.scanLives(server, pattern)),
+      scan: (cursor, pattern) => this.#command(server => walkCommands.scan(server, cursor, pattern)),
+      scanLives: (cursor, pattern) =>
+        this.#command(server => walkCommands.scanLives(server, cursor, pattern)),
       read: keys => this.#command(server => walkCommands.read(server, keys)),
       runId: () => this.#command(server => server.runId),
       evictionPolicy: async () => undefined,

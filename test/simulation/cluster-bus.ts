@@ -30,7 +30,7 @@ export class ClusterBus {
       const soonest = this.#world.now + this.#slowest * this.#random.next()
       const at = Math.max(soonest, this.#arrivals.get(link) ?? 0)
       this.#arrivals.set(link, at)
-      this.#world.after(at - this.#world.now, () => {
+      this.#world.at(at, () => {
         if (this.joins(from, to)) to.handle(() => to.pass(channel, text))
       })
     }

@@ -90,8 +90,9 @@ export class ClusterClient implements SimulatedPort {
         owns: slot => this.#owners[blockOfSlot(slot)] === server,
         subscribe: (channels, listener, givenUp) =>
           this.subscribers.open(server, channels, listener, givenUp),
-        scan: (_cursor, pattern) => this.#on(server, () => walkCommands.scan(server, pattern)),
-        scanLives: (_cursor, pattern) => this.#on(server, () => walkCommands.scanLives(server, pattern)),
+        scan: (cursor, pattern) => this.#on(server, () => walkCommands.scan(server, cursor, pattern)),
+        scanLives: (cursor, pattern) =>
+          this.#on(server, () => walkCommands.scanLives(server, cursor, pattern)),
         read: keys => this.#on(server, () => keys.map(key => readOwn(server, key))),
         runId: () => this.#on(server, () => server.runId),
         evictionPolicy: () => this.#on(server, () => undefined),

@@ -52,11 +52,9 @@ export class ClusterMember {
 
   /** What it says of itself to CLUSTER NODES. */
   get holding(): SlotHolding {
-    const owned = this.view.owners.flatMap((owner, block) => (owner === this.#server ? [block] : []))
     return {
       id: this.#server.name,
       epoch: this.epoch,
-      ranges: owned.map(block => [block * SLOTS_PER_BLOCK, (block + 1) * SLOTS_PER_BLOCK - 1]),
       importing: this.importing.size > 0,
       exportingTo: [...this.exporting.values()].map(({ name }) => name),
       others: [...new Set(this.view.owners)].filter(owner => owner !== this.#server).map(({ name }) => name),

@@ -284,9 +284,8 @@ export const defences: readonly Defence[] = [
   {
     name: 'a walk is over all servers that own something',
     file: 'src/redis/walk-order.js',
-    defended: '!this.#coversAll()',
+    defended: '!this.#allKnown()',
     defenceless: 'false',
-    unnoticed: 'the client has asked just before; what it was told is seldom older than that',
   },
   {
     name: 'what has moved between SCAN and its read is looked for',

@@ -103,7 +103,7 @@ export class Link {
     if (this.#state === 'closed' || this.#swallows[to]) return
     const at = Math.max(this.#arrivals[to], this.#world.now + this.#delay())
     this.#arrivals[to] = at
-    this.#world.after(at - this.#world.now, () => {
+    this.#world.at(at, () => {
       if (!this.#swallows[to]) arrive()
     })
   }

@@ -1,6 +1,7 @@
 import { type Assembly, assemble } from '../../src/assembly.js'
 import { parseOptions } from '../../src/options/parse-options.js'
 import type { RedisPort } from '../../src/redis/redis-port.js'
+import type { Bounds } from '../checker/history.js'
 import { SimulatedClient } from './client.js'
 import { ClusterClient } from './cluster-client.js'
 import type { Link, Network } from './link.js'
@@ -20,24 +21,30 @@ export const OPTIONS = {
 export const MAX_STALENESS = 400
 const PROBE_EVERY = 100
 
+/** On Redis Cluster walks wait for slots that move: so often, for two commands each, and so long in between. */
+const LOOKS_OF_A_WALK = 6 * 2 * OPTIONS.deadline + 1_550
+
 /** Clocks run wrong by a thousandth at the most, and what is asked of two of them by two. */
-export const BOUNDS = {
-  maxStaleness: MAX_STALENESS,
-  longest: {
-    read: OPTIONS.deadline,
-    login: OPTIONS.deadline,
-    request: OPTIONS.deadline,
-    'blind save': OPTIONS.deadline,
-    touch: OPTIONS.deadline,
-    logout: OPTIONS.deadline,
-    revoke: 8 * OPTIONS.deadline,
-    // Walks wait for slots that move; each look is two commands.
-    clear: 20 * OPTIONS.deadline + 1_550,
-    query: 20 * OPTIONS.deadline + 1_550,
-  },
-  rates: 1.002,
-  rounding: 2,
-} as const
+export function boundsOf({ cluster }: Topology): Omit<Bounds, 'tombstoneTtl'> {
+  const { deadline } = OPTIONS
+  const looks = cluster ? LOOKS_OF_A_WALK : 0
+  return {
+    maxStaleness: MAX_STALENESS,
+    longest: {
+      read: deadline,
+      login: deadline,
+      request: deadline,
+      'blind save': deadline,
+      touch: deadline,
+      logout: deadline,
+      revoke: 8 * deadline,
+      clear: 8 * deadline + looks,
+      query: 6 * deadline + looks,
+    },
+    rates: 1.002,
+    rounding: 2,
+  }
+}
 
 export const USERS = ['ada', 'bob'] as const
 

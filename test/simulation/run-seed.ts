@@ -5,7 +5,7 @@ import { clusterFaults } from './cluster-faults.js'
 import type { Executed } from './dataset.js'
 import { type Fault, faults } from './faults.js'
 import { Network } from './link.js'
-import { BOUNDS, MAX_STALENESS, SimulatedNode, userOf } from './node.js'
+import { boundsOf, MAX_STALENESS, SimulatedNode, userOf } from './node.js'
 import { Process } from './process.js'
 import { Random } from './random.js'
 import { Topology } from './topology.js'
@@ -27,7 +27,7 @@ const WEIGHTS: Record<Kind, number> = {
   logout: 1.4,
   revoke: 1,
   clear: 0.2,
-  query: 0.4,
+  query: 0.8,
 }
 const KINDS = (Object.keys(WEIGHTS) as Kind[]).flatMap(kind => Array<Kind>(WEIGHTS[kind] * 5).fill(kind))
 
@@ -145,7 +145,7 @@ async function run(
     lost: new Set(executed.flatMap(({ lost }) => lost ?? [])),
     deposed: topology.deposed,
     rumours: topology.cluster?.rumours ?? [],
-    bounds: { ...BOUNDS, tombstoneTtl },
+    bounds: { ...boundsOf(topology), tombstoneTtl },
     userOf,
     setClocks: nodes.filter(({ process }) => process.wallWasSet).map(({ name }) => name),
     pauses: new Map(nodes.map(({ name, process }) => [name, process.pauses])),

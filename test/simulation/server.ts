@@ -218,7 +218,7 @@ export class SimulatedServer extends Dataset implements ScriptedServer {
     const replication = this.#replication
     if (!replication) return
     replication.arrival = Math.max(replication.arrival, this.#world.now + this.#random.between(0, this.#lag))
-    this.#world.after(replication.arrival - this.#world.now, () => {
+    this.#world.at(replication.arrival, () => {
       // The link between the two may have ended meanwhile.
       if (this.#replication !== replication) return
       replication.replica.apply(effect)

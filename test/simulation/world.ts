@@ -19,7 +19,12 @@ export class World {
 
   /** The answer cancels it. */
   after(ms: number, task: () => void): () => void {
-    const event: Event = { at: this.now + Math.max(0, ms), number: this.#numbers++, task }
+    return this.at(this.now + Math.max(0, ms), task)
+  }
+
+  /** What is due at the same moment happens in the order in which it was said; of two spans nobody can say that they end together. */
+  at(moment: number, task: () => void): () => void {
+    const event: Event = { at: Math.max(this.now, moment), number: this.#numbers++, task }
     this.#push(event)
     return () => {
       event.task = undefined

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import calculateSlot from 'cluster-key-slot'
 import type { Argument, StoredValue } from '../../src/redis/redis-port.js'
 import type { SimulatedIndexes } from './simulated-indexes.js'
 
@@ -141,13 +142,22 @@ function tombstonesOf(server: ScriptedServer, pairs: string[][]): string {
   return pairs.flatMap(([, key = '']) => server.get(key) ?? []).join(' ')
 }
 
-/** What a walk over all keys asks for: all of it in one step. */
+/** What a walk over all keys asks for. */
 export const walkCommands = {
-  scan: (server: ScriptedServer, pattern: string) => ({ cursor: '0', keys: server.keys(pattern) }),
+  /** One key in each step, at a place that depends on no other key: what is there all the while is seen. */
+  scan(server: ScriptedServer, cursor: string, pattern: string): { cursor: string; keys: string[] } {
+    const left = server
+      .keys(pattern)
+      .map(key => ({ key, place: calculateSlot(key) + 1 }))
+      .filter(({ place }) => place > Number(cursor))
+    const place = Math.min(...left.map(each => each.place))
+    const here = left.filter(each => each.place === place)
+    return { cursor: here.length < left.length ? String(place) : '0', keys: here.map(({ key }) => key) }
+  },
 
-  scanLives(server: ScriptedServer, pattern: string) {
-    const keys = server.keys(pattern)
-    return { cursor: '0', keys, lives: keys.map(key => server.pttl(key)) }
+  scanLives(server: ScriptedServer, cursor: string, pattern: string) {
+    const step = walkCommands.scan(server, cursor, pattern)
+    return { ...step, lives: step.keys.map(key => server.pttl(key)) }
   },
 
   read: (server: ScriptedServer, keys: readonly string[]): StoredValue[] =>
