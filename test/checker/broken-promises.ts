@@ -37,16 +37,19 @@ export const promises = Object.keys({ ...perSession, ...perHistory }) as readonl
 export interface Breach {
   readonly promise: Promised
   readonly what: string
+  /** Of which session, if it is of one. */
+  readonly sid: string | undefined
 }
 
 /** What of the promises was broken. It speaks of what callers saw and servers executed, and of nothing else. */
 export function brokenPromises(history: History): Breach[] {
   const breaches: Breach[] = []
-  const add = (promise: Breach['promise'], found: readonly string[]) =>
-    breaches.push(...found.map(what => ({ promise, what })))
+  const add = (promise: Breach['promise'], found: readonly string[], sid?: string) =>
+    breaches.push(...found.map(what => ({ promise, what, sid })))
   for (const [promise, check] of Object.entries(perHistory)) add(promise as never, check(history))
   for (const session of sessionsIn(history)) {
-    for (const [promise, check] of Object.entries(perSession)) add(promise as never, check(history, session))
+    for (const [promise, check] of Object.entries(perSession))
+      add(promise as never, check(history, session), session.sid)
   }
   return breaches
 }

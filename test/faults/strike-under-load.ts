@@ -10,6 +10,7 @@ import { hasFailed, type Row, rowOf } from './row.js'
 import type { Scenario } from './scenario.js'
 import type { Deployment, Site } from './site.js'
 import { OURS } from './stores.js'
+import { storyOf } from './story.js'
 import { untold } from './untold.js'
 
 const VISITORS = 40
@@ -49,6 +50,8 @@ const BOUNDS: Omit<Bounds, 'longest' | 'tombstoneTtl'> = {
 export interface Outcome {
   readonly row: Row
   readonly breaches: readonly Breach[]
+  /** All that happened to the session of the first of them. */
+  readonly story: string
   /** Whatever else must not be. */
   readonly wrong: readonly string[]
 }
@@ -80,7 +83,7 @@ export async function strikeUnderLoad<On extends Deployment>(
     : Number.POSITIVE_INFINITY
   const row = rowOf(name, site.store, { history, breaches, faults, struck, over, wellAgain })
   const wrong = recovered ? faults : [...faults, `not all was well again after ${RECOVERS_WITHIN} ms`]
-  return { row, breaches, wrong }
+  return { row, breaches, wrong, story: storyOf(history, breaches[0]?.sid) }
 }
 
 /** Whether there comes a second without an error, and all that have a memory answer from it again. */

@@ -30,10 +30,12 @@ it.runIf(process.env.SOAK_MINUTES !== undefined && realRedis())(
     const site = await onRedis({ store: OURS, everywhere: { tombstoneTtl: TOMBSTONE_TTL, maxAge: MAX_AGE } })
     const rows: Row[] = []
     const strike = async (scenario: (typeof redisScenarios)[number]) => {
-      const { row, breaches, wrong } = await strikeUnderLoad(site, scenario)
+      const { row, breaches, wrong, story } = await strikeUnderLoad(site, scenario)
       rows.push(row)
       expect(wrong, row.fault).toEqual([])
-      expect(breaches.slice(0, SHOWN), `${breaches.length} broken promises, ${row.fault}`).toEqual([])
+      expect(breaches.slice(0, SHOWN), `${breaches.length} broken promises, ${row.fault}\n${story}`).toEqual(
+        [],
+      )
     }
     try {
       // What is used for the first time stays.
