@@ -108,7 +108,7 @@ export function loggedOut(history: History, session: SessionHistory): string[] {
     const { found, began, ended = began, node } = read
     if (found !== 'nothing') return []
     const since = session.writes.slice(at + 1)
-    if (since.some(write => write.kind === 'destroy' && write.at <= ended)) return []
+    if (since.some(write => write.kind === 'destroy' && write.at <= ended + rounding)) return []
     // It may have come to its end, by the last that was said of it or by one that has been said meanwhile.
     const last = ends.findLastIndex(end => end.at <= asked)
     if (last === -1) return []

@@ -1,3 +1,9 @@
+import { setFlagsFromString } from 'node:v8'
+
+// A turn of the event loop for each event would take a third of the time.
+setFlagsFromString('--allow-natives-syntax')
+const carryOutMicrotasks = new Function('%PerformMicrotaskCheckpoint()') as () => void
+
 // Taken before the simulation puts its own in their place.
 const { setImmediate: realImmediate } = globalThis
 
@@ -31,18 +37,34 @@ export class World {
     }
   }
 
-  async run(until: number): Promise<void> {
+  run(until: number): Promise<void> {
+    // Outside of any microtask, where those that an event has left can be carried out to the last of them.
+    return new Promise((resolve, reject) =>
+      realImmediate(() => {
+        try {
+          for (let event = this.#next(until); event; event = this.#next(until)) {
+            this.now = event.at
+            this.events++
+            event.task?.()
+            carryOutMicrotasks()
+          }
+          this.now = until
+          resolve()
+        } catch (error) {
+          reject(error)
+        }
+      }),
+    )
+  }
+
+  /** The first that is due by then and was not cancelled. */
+  #next(until: number): Event | undefined {
     for (;;) {
       const event = this.#queue[0]
-      if (!event || event.at > until) break
+      if (!event || event.at > until) return undefined
       this.#pop()
-      if (!event.task) continue
-      this.now = event.at
-      this.events++
-      event.task()
-      await atRest()
+      if (event.task) return event
     }
-    this.now = until
   }
 
   #push(event: Event): void {
