@@ -206,7 +206,7 @@ export const defences: readonly Defence[] = [
     file: bus,
     defended: 'doubt() {\n        this.#round++;',
     defenceless: 'doubt() {',
-    unnoticed: 'as above',
+    unnoticed: 'on one connection whatever is read later is read after it was executed',
   },
   {
     name: 'every primary has a line of its own',
