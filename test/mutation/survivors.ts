@@ -27,6 +27,17 @@ export const explanations: readonly Explanation[] = [
     changes: [['this.#text = undefined', '']],
   },
   {
+    file: 'src/cache/snapshot.ts',
+    member: 'copyOf',
+    why: 'equivalent: behind the last element of an array there is none, and what is undefined is not copied.',
+    changes: [
+      [
+        'for (let index = 0; index < outer.length; index++) {',
+        'for (let index = 0; index <= outer.length; index++) {',
+      ],
+    ],
+  },
+  {
     file: 'src/cache/stale-copies.ts',
     member: 'get',
     why: 'memory only: what is too old stays until others need its place, and is not served, since it grows no younger.',

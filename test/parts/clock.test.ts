@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { elapsed, momentOf, systemClock } from '../../src/base/clock.js'
+import { elapsed, LATEST, momentOf, systemClock } from '../../src/base/clock.js'
 
 const LONGEST_TIMER = 2_147_483_647
 
@@ -8,6 +8,11 @@ beforeEach(() => {
 })
 afterEach(() => {
   vi.useRealTimers()
+})
+
+it('knows the last moment that a date can tell', () => {
+  expect(new Date(LATEST).getTime()).toBe(LATEST)
+  expect(new Date(LATEST + 1).getTime()).toBeNaN()
 })
 
 describe('the clock of the system', () => {
