@@ -13,7 +13,7 @@ import { Compression } from '../dist/codec/compression.js'
 import { KeyRing } from '../dist/codec/key-ring.js'
 import { jsonSerializer } from '../dist/codec/serializer.js'
 import { Stats } from '../dist/observe/stats.js'
-import { startRedis } from './redis.js'
+import { startRedis } from './servers/redis.js'
 
 const SIZES = [512, 4 * 1024, 32 * 1024]
 const ROUNDS = 21

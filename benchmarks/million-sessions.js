@@ -5,7 +5,7 @@
 
 import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
-import { startRedis } from './redis.js'
+import { startRedis } from './servers/redis.js'
 
 const BATCHES = 20
 const SESSIONS_FILLED = `

@@ -7,13 +7,13 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
-import { startProgress } from './progress.js'
-import { startRedis } from './redis.js'
+import { rateOf, scanAheadAndRead, scanAndRead } from './bare-walks.js'
+import { collectGarbage } from './measuring/garbage.js'
+import { startProgress } from './reporting/progress.js'
 import { reportOf } from './revocation-report.js'
+import { startRedis } from './servers/redis.js'
 import { bySet, fill, LIFE, median, newId, SESSIONS_OF_USER, sessionOf, USER } from './user-sessions.js'
 
 const FEW = 10_000
@@ -26,44 +26,8 @@ const WARMING_UP = 200
 /** So that a busy machine makes it slow, and does not end it. */
 const DEADLINE = 60_000
 
-setFlagsFromString('--expose-gc')
-/** @type {() => void} */
-const collectGarbage = runInNewContext('gc')
-
 /** @param {number} bytes */
 const megabytes = bytes => bytes / 2 ** 20
-
-/** As one would write it without a store; what it reads is thrown away. @param {Redis} redis */
-async function scanAndRead(redis) {
-  let count = 0
-  let cursor = '0'
-  do {
-    const [next, keys] = await redis.scan(cursor, 'MATCH', 'sess:*', 'COUNT', 1000)
-    cursor = next
-    if (keys.length > 0) count += (await redis.mget(keys)).length
-  } while (cursor !== '0')
-  return count
-}
-
-/** The same with the next SCAN under way while values are read. @param {Redis} redis */
-async function scanAheadAndRead(redis) {
-  let count = 0
-  let step = await redis.scan('0', 'MATCH', 'sess:*', 'COUNT', 1000)
-  for (;;) {
-    const [next, keys] = step
-    const ahead = next === '0' ? undefined : redis.scan(next, 'MATCH', 'sess:*', 'COUNT', 1000)
-    if (keys.length > 0) count += (await redis.mget(keys)).length
-    if (!ahead) return count
-    step = await ahead
-  }
-}
-
-/** Sessions per second. @param {() => Promise<number>} walk */
-async function rateOf(walk) {
-  const before = performance.now()
-  const count = await walk()
-  return (count / (performance.now() - before)) * 1000
-}
 
 /** The walk over all sessions, beside what it cannot do without. @param {string} url */
 async function measureWalk(url) {

@@ -1,7 +1,7 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
-import { startProgress } from './progress.js'
+import { startProgress } from './reporting/progress.js'
 
 /** Whose sessions are looked for; every other user has one. */
 export const USER = 42
@@ -49,6 +49,17 @@ export function sessionOf(userId) {
  */
 export async function fill(what, { from = 0, to, save }) {
   const progress = startProgress(what, to - from)
+  await saveMany({ from, to, save }, done => progress.show(done))
+  progress.end()
+}
+
+/**
+ * The same without a bar.
+ *
+ * @param {{ from?: number, to: number, save: Save }} how
+ * @param {(done: number) => void} [onProgress]
+ */
+export async function saveMany({ from = 0, to, save }, onProgress = () => {}) {
   const every = Math.floor((to - from) / SESSIONS_OF_USER)
   for (let done = from; done < to; done += WRITTEN_AT_ONCE) {
     const batch = Array.from({ length: Math.min(WRITTEN_AT_ONCE, to - done) }, (_, index) => {
@@ -57,9 +68,8 @@ export async function fill(what, { from = 0, to, save }) {
       return { id: newId(), session: sessionOf(looked ? USER : 1_000 + number) }
     })
     await save(batch)
-    progress.show(done + batch.length - from)
+    onProgress(done + batch.length - from)
   }
-  progress.end()
 }
 
 /** Saves them as connect-redis would. @param {Redis} redis @returns {Save} */

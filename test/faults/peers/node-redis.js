@@ -9,20 +9,23 @@ const LONGEST_WAIT = 2_000
  * connect-redis as it comes, without memory.
  *
  * @param {string} url
+ * @param {{ disableTouch?: boolean }} [options]
  */
-export async function openConnectRedis(url) {
+export async function openConnectRedis(url, options) {
   const client = createClient({ url, ...timeouts() })
   client.on('error', () => {})
   await client.connect()
-  return new RedisStore({ client })
+  return new RedisStore({ client, ...options })
 }
 
 /**
  * connect-redis on the client-side cache of node-redis: Redis itself says, on the same connection, what has changed.
  *
  * @param {string} url
+ * @param {{ disableTouch?: boolean }} [options] EXPIRE counts as a change: with a touch on every read nothing would ever be answered
+ *   from memory
  */
-export async function openClientSideCache(url) {
+export async function openClientSideCache(url, { disableTouch = true } = {}) {
   const client = createClient({
     url,
     ...timeouts(),
@@ -31,8 +34,7 @@ export async function openClientSideCache(url) {
   })
   client.on('error', () => {})
   await client.connect()
-  // EXPIRE counts as a change: with a touch on every read nothing would ever be answered from memory.
-  return new RedisStore({ client, disableTouch: true })
+  return new RedisStore({ client, disableTouch })
 }
 
 /** All that node-redis offers against waiting in vain. */

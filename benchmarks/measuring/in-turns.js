@@ -1,0 +1,41 @@
+// @ts-check
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Bench } from 'tinybench'
+
+/**
+ * @typedef {object} Task
+ * @property {string} contender
+ * @property {() => unknown} run
+ * @property {number} calls how many there are in one run: the cost is that of one
+ */
+
+/**
+ * All tasks one after the other, again and again, so that whatever else the machine does slows them all down. The answer is what
+ * one call costs, in microseconds, in each of the rounds.
+ *
+ * @param {readonly Task[]} tasks
+ * @param {{ rounds: number, time: number, step: (what: string) => void }} how `time` in ms, of each task in each round
+ * @returns {Promise<Map<string, number[]>>}
+ */
+export async function inTurns(tasks, { rounds, time, step }) {
+  const bench = new Bench({ time, iterations: 1, warmup: false })
+  for (const { contender, run } of tasks) bench.add(contender, run)
+  /** @type {Map<string, number[]>} */
+  const costs = new Map(tasks.map(({ contender }) => [contender, []]))
+  // The first round warms up.
+  for (let round = 0; round <= rounds; round++) {
+    for (const { contender, calls } of tasks) {
+      const task = /** @type {import('tinybench').Task} */ (bench.getTask(contender))
+      await task.run()
+      const { result } = task
+      if (!('latency' in result))
+        throw new Error(`${contender}: ${'error' in result ? result.error : result.state}`)
+      if (round > 0) costs.get(contender)?.push((result.latency.p50 * 1000) / calls)
+      task.reset()
+      // What the stores have to do besides, they do now.
+      await nextTurn()
+      step(contender)
+    }
+  }
+  return costs
+}

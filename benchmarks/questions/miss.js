@@ -1,0 +1,99 @@
+// @ts-check
+import { ClusteredRedisStore } from 'clustered-redis-store'
+import { Redis } from 'ioredis'
+import { contendersNamed, OURS, openAll, UNCACHED } from '../contenders/contenders.js'
+import { readTogether, save } from '../contenders/deeds.js'
+import { inTurns } from '../measuring/in-turns.js'
+import { pointAt, pointsOf } from '../measuring/points.js'
+import { sessionOf } from '../measuring/session-of.js'
+
+const SESSIONS = 1_000
+const BYTES = 500
+const GET = 'ioredis GET, JSON.parse'
+const IN_FLIGHT = [1, 64]
+const TOGETHER = 100
+
+/** @type {unknown} */
+export let sink
+
+/** @type {import('./questions.js').Question} */
+export const miss = {
+  name: 'miss',
+  asks: 'What does it cost to read a session that is not in memory?',
+  measured:
+    'One `get` of a session of 500 bytes, from the call to the callback, by so many at once; memory is emptied before. The memory of the other caches cannot be emptied from outside',
+  unit: 'µs',
+  axis: 'Reads in flight',
+  baseline: GET,
+  async run({ rounds, time, startRedis, plan, step }) {
+    const { url } = await startRedis()
+    const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)
+    const session = sessionOf(BYTES)
+    const redis = new Redis(url)
+    const chosen = contendersNamed(OURS, UNCACHED, 'connect-redis')
+    plan(IN_FLIGHT.length * (chosen.length + 1) * (rounds + 1))
+    const stores = await openAll(url, chosen)
+    /** @type {import('../measuring/points.js').Point[]} */
+    const points = []
+    for (const inFlight of IN_FLIGHT) {
+      let from = 0
+      const next = () => {
+        from = (from + inFlight) % (SESSIONS - inFlight)
+        return sids.slice(from, from + inFlight)
+      }
+      const tasks = [
+        {
+          contender: GET,
+          calls: inFlight,
+          run: () =>
+            Promise.all(
+              next().map(async sid => {
+                sink = JSON.parse((await redis.get(`bare:${sid}`)) ?? '')
+              }),
+            ),
+        },
+      ]
+      for (const sid of sids) await redis.set(`bare:${sid}`, JSON.stringify(session), 'PX', 86_400_000)
+      for (const { name, store } of stores) {
+        for (const sid of sids) await save(store, sid, session)
+        tasks.push({
+          contender: name,
+          calls: inFlight,
+          run() {
+            if (store instanceof ClusteredRedisStore) store.coordinator.localCache.clear()
+            return readTogether(store, next())
+          },
+        })
+      }
+      points.push(...pointsOf(inFlight, await inTurns(tasks, { rounds, time, step }), GET))
+    }
+    const goals = IN_FLIGHT.map(inFlight => ({
+      what: `a miss, as a share of GET and JSON.parse, ${inFlight} in flight`,
+      value: pointAt(points, OURS, inFlight).ratio?.median ?? Number.NaN,
+      limit: 1.1,
+      bound: /** @type {const} */ ('at most'),
+    }))
+    const shared = {
+      what: `Redis commands for ${TOGETHER} reads of one session at once`,
+      value: await commandsOfOne(url, session),
+      limit: 1,
+      bound: /** @type {const} */ ('at most'),
+    }
+    return { points, goals: [...goals, shared] }
+  },
+}
+
+/**
+ * @param {string} url
+ * @param {import('express-session').SessionData} session
+ */
+async function commandsOfOne(url, session) {
+  const store = new ClusteredRedisStore({ redis: url, cluster: false })
+  const redis = new Redis(url)
+  await save(store, 'shared', session)
+  store.coordinator.localCache.clear()
+  await redis.config('RESETSTAT')
+  await readTogether(store, Array(TOGETHER).fill('shared'))
+  const reads = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1]
+  return Number(reads)
+}
