@@ -278,7 +278,7 @@ export const defences: readonly Defence[] = [
   {
     name: 'a walk waits for the first slot of a server',
     file: 'src/redis/walk-order.js',
-    defended: '!toLast || others.some(({ importing }) => importing)',
+    defended: '!toLast || earlier.some(({ importing }) => importing)',
     defenceless: 'false',
   },
   {
