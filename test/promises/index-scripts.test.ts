@@ -249,7 +249,8 @@ describe('a session and its entry', () => {
       scores.add(String(await redis.zscore(INDEX, 's')))
       await redis.del(SESSION, INDEX)
     }
-    expect(scores.size).toBe(20)
+    // Now and then two of 20 meet the same of 1,000 microseconds; without these all have one of a few scores.
+    expect(scores.size).toBeGreaterThan(10)
   })
 
   it('are touched in one step, if the session is the one that is known (guards: the SHA-1 in the touch)', async () => {
