@@ -4,6 +4,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type IdHashing, SessionHandle, type StoreOptions } from '../../src/index.js'
 import { startExpressSite } from '../edges/express-site.js'
 import { Browser } from '../edges/nodes.js'
+import { Monitor } from '../support/monitor.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import { type Data, expressSession, heard, hold, readyStore, type Store } from './open-store.js'
@@ -22,31 +23,6 @@ beforeAll(async () => {
   redis = server.client()
   return () => server.stop()
 })
-
-/** Every command that reached the server, as MONITOR shows it; also those that our scripts run there. */
-class Monitor {
-  readonly #client: Redis
-  readonly #commands: string[][] = []
-
-  static async start(): Promise<Monitor> {
-    const client = await server.client().monitor()
-    client.on('error', () => {})
-    return new Monitor(client)
-  }
-
-  private constructor(client: Redis) {
-    this.#client = client
-    client.on('monitor', (_time: string, args: string[]) => this.#commands.push(args))
-  }
-
-  /** All of them up to now. */
-  async stop(): Promise<string[][]> {
-    await redis.echo('the end')
-    await until(() => this.#commands.some(([name, text]) => name === 'echo' && text === 'the end'))
-    this.#client.disconnect()
-    return this.#commands
-  }
-}
 
 type Options = Pick<StoreOptions<Data>, 'compression' | 'encryption' | 'redis'> & { hashIds?: IdHashing }
 
@@ -92,9 +68,10 @@ beforeEach(async () => {
 
 describe.skipIf(!realRedis())('MONITOR shows', () => {
   it('a session that is not encrypted, so that these tests can fail', async () => {
-    const monitor = await Monitor.start()
+    const monitor = await Monitor.start(server.port)
     await live(await start({}), await start({}))
-    const commands = await monitor.stop()
+    const commands = await monitor.told(redis)
+    monitor.stop()
     expect(() => expectNowhere(USER, commands)).toThrow()
     expect(() => expectNowhere(ID, commands)).toThrow()
   })
@@ -105,9 +82,10 @@ describe.skipIf(!realRedis())('MONITOR shows', () => {
     ['encryption and compression', { encryption: ENCRYPTION, compression: { threshold: 0 } }],
     ['encryption and hashed ids', { encryption: ENCRYPTION, hashIds: true }],
   ])('nothing that is in a session, with %s', async (_name, options) => {
-    const monitor = await Monitor.start()
+    const monitor = await Monitor.start(server.port)
     await live(await start(options), await start(options))
-    const commands = await monitor.stop()
+    const commands = await monitor.told(redis)
+    monitor.stop()
     for (const secret of [USER, LATER, '"user"', 'originalMaxAge', 'httpOnly'])
       expectNowhere(secret, commands)
     expect(commands.filter(([name]) => name?.toLowerCase() === 'evalsha').length).toBeGreaterThan(10)
@@ -118,9 +96,10 @@ describe.skipIf(!realRedis())('MONITOR shows', () => {
     await (await start({ encryption: ENCRYPTION })).set(ID, { user: USER })
     await redis.pexpire(`sess:${ID}`, 5_000)
     const store = await start({ encryption: { keys } })
-    const monitor = await Monitor.start()
+    const monitor = await Monitor.start(server.port)
     await store.touch(ID, (await store.get(ID)) as Data)
-    const commands = await monitor.stop()
+    const commands = await monitor.told(redis)
+    monitor.stop()
     expect((await redis.getBuffer(`sess:${ID}`))?.subarray(0, 8).includes('k2')).toBe(true)
     expectNowhere(USER, commands)
   })
@@ -135,13 +114,14 @@ describe.skipIf(!realRedis())('MONITOR shows', () => {
   ])('no id of a session of Express, with %s', async (_name, options) => {
     const site = await startExpressSite(server, undefined, { store: options as object })
     const browser = new Browser()
-    const monitor = await Monitor.start()
+    const monitor = await Monitor.start(server.port)
     const { body } = await browser.post(`${site.one.url}/login`).expect(200)
     await browser.get(`${site.two.url}/me`).expect(200)
     await browser.post(`${site.two.url}/count`).expect(200)
     site.one.store.evictFromCache(body.id)
     await browser.get(`${site.one.url}/me`).expect(200, { id: body.id, user: 'ada', count: 1 })
-    const commands = await monitor.stop()
+    const commands = await monitor.told(redis)
+    monitor.stop()
     expect(commands.length).toBeGreaterThan(4)
     expectNowhere(body.id, commands)
     await browser.post(`${site.two.url}/logout`).expect(204)

@@ -7,6 +7,7 @@ import { scanLivesScript } from '../../src/redis/scripts.js'
 import { startExpressSite } from '../edges/express-site.js'
 import { startKoaSite } from '../edges/koa-site.js'
 import { Browser } from '../edges/nodes.js'
+import { Monitor } from '../support/monitor.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 import { type HashingNode, hold, NEIGHBOURS, startNode as start, writtenName } from './hashing-node.js'
@@ -286,7 +287,7 @@ describe('what can be seen of an id', () => {
   it.skipIf(!realRedis())(
     'nothing in MONITOR of a session that lives, on a site of Express with hashIds: true',
     async () => {
-      const { lines, stop } = await monitor()
+      const monitor = await startMonitor()
       const { one, two } = await startExpressSite(server, undefined, {
         store: { hashIds: true as never, touchEvery: 0 },
         session: { rolling: true, cookie: { maxAge: 60_000 } },
@@ -300,7 +301,7 @@ describe('what can be seen of an id', () => {
       await one.store.coordinator.publishInvalidation(body.id)
       await two.store.touch(body.id, expressSession({}, 120_000))
       expect(await two.store.countBy(() => true)).toBe(1)
-      await stop()
+      const lines = (await monitor.told(admin)).map(args => args.join(' '))
       expect(lines.filter(line => line.includes(String(one.store.handleOf(body.id)))).length).toBeGreaterThan(
         5,
       )
@@ -311,7 +312,7 @@ describe('what can be seen of an id', () => {
   it.skipIf(!realRedis())(
     'nothing in MONITOR of a session that lives, on a site of Koa with hashIds: true',
     async () => {
-      const { lines, stop } = await monitor()
+      const monitor = await startMonitor()
       const { one, two } = await startKoaSite(server, undefined, {
         store: { hashIds: true as never, touchEvery: 0 },
         session: { rolling: true },
@@ -321,7 +322,7 @@ describe('what can be seen of an id', () => {
       const { body } = await browser.get(`${two.url}/me`).expect(200)
       await browser.post(`${two.url}/count`).expect(200)
       await browser.get(`${one.url}/me`).expect(200)
-      await stop()
+      const lines = (await monitor.told(admin)).map(args => args.join(' '))
       expect(body.id.length).toBeGreaterThan(20)
       expect(lines.filter(line => line.includes(String(one.store.handleOf(body.id)))).length).toBeGreaterThan(
         3,
@@ -334,13 +335,10 @@ describe('what can be seen of an id', () => {
     'nothing in MONITOR of what somebody sets who has read nothing, unless sessions from before may be left (guards: plain sessions)',
     async () => {
       const node = await startNode(true)
-      const { lines, stop } = await monitor()
+      const monitor = await startMonitor()
       const isNamed = async (id: string) => {
         await node.set(id, { user: 'ada' })
-        const marker = `heard-${id}`
-        await admin.echo(marker)
-        await until(() => lines.some(line => line.includes(marker)))
-        return lines.some(line => line.includes(prefix + id))
+        return (await monitor.told(admin)).flat().some(argument => argument.includes(prefix + id))
       }
       let number = 0
       // It has looked through all keys, and found none.
@@ -352,7 +350,6 @@ describe('what can be seen of an id', () => {
       expect(await isNamed('blind-again')).toBe(true)
       await node.set(ID, { number: 2 })
       expect(await sessionKeys()).not.toContain(prefix + ID)
-      await stop()
     },
   )
 
@@ -416,16 +413,10 @@ describe('what can be seen of an id', () => {
     await node.clear()
   }
 
-  async function monitor(): Promise<{ lines: string[]; stop: () => Promise<void> }> {
-    const monitoring = await server.client().monitor()
-    onTestFinished(() => monitoring.disconnect())
-    const lines: string[] = []
-    monitoring.on('monitor', (_time: string, args: string[]) => lines.push(args.join(' ')))
-    const stop = async () => {
-      await admin.echo(`the end of ${prefix}`)
-      await until(() => lines.some(line => line.includes(`the end of ${prefix}`)))
-    }
-    return { lines, stop }
+  async function startMonitor(): Promise<Monitor> {
+    const monitor = await Monitor.start(server.port)
+    onTestFinished(() => monitor.stop())
+    return monitor
   }
 })
 
