@@ -72,7 +72,7 @@ export function contendersNamed(...names) {
  * @param {string} url
  * @param {import('clustered-redis-store').StoreOptions} options
  */
-async function openOurs(url, options = {}) {
+export async function openOurs(url, options = {}) {
   const store = new ClusteredRedisStore({ redis: url, ...options })
   await store.ready()
   return store

@@ -2,30 +2,32 @@
 // sighting when a wrapped store, or a second one in the process, saves it.
 
 import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
-import { Marked } from './marked.js'
+import { hiddenField } from './hidden-field.js'
+
+const sightings = hiddenField<Sighting>()
 
 export function rememberExpress(session: object, sighting: Sighting): void {
-  Marked.mark(session, sighting)
+  sightings.put(session, sighting)
 }
 
 /** express-session wraps the record that `get` gave it into a Session; what is known of one is known of the other. */
 export function inheritExpress(session: object, record: object): void {
-  const sighting = Marked.sightingOf(record)
-  if (sighting) Marked.mark(session, sighting)
+  const sighting = sightings.of(record)
+  if (sighting) sightings.put(session, sighting)
 }
 
 /** A session that was made in this request. */
 export function rememberNewExpress(session: object, id: string, space: string): void {
-  Marked.mark(session, sightingOfNew(id, space))
+  sightings.put(session, sightingOfNew(id, space))
 }
 
 export function sightingOfExpress(session: object, id: string, space: string): Sighting | undefined {
-  const sighting = Marked.sightingOf(session)
+  const sighting = sightings.of(session)
   return sighting?.id === id && sighting.space === space ? sighting : undefined
 }
 
 export function originOfExpress(session: object): Sighting['origin'] | undefined {
-  return Marked.sightingOf(session)?.origin
+  return sightings.of(session)?.origin
 }
 
 /**

@@ -1,5 +1,6 @@
 import { type ServerResponse, STATUS_CODES } from 'node:http'
 import { type Sighting, sightingOfNew } from '../sessions/sighting.js'
+import { hiddenField } from './hidden-field.js'
 
 /** What koa-session hands over with every call. */
 export interface KoaData {
@@ -9,17 +10,17 @@ export interface KoaData {
 }
 
 /** What each request of Koa has seen, by its context and the id. Shared by all stores of the process. */
-const requests = new WeakMap<object, Map<string, Sighting>>()
+const requests = hiddenField<Map<string, Sighting>>()
 
 export function rememberKoa(ctx: object, sighting: Sighting): void {
-  const seen = requests.get(ctx)
+  const seen = requests.of(ctx)
   if (seen) seen.set(keyOf(sighting.space, sighting.id), sighting)
-  else requests.set(ctx, new Map([[keyOf(sighting.space, sighting.id), sighting]]))
+  else requests.put(ctx, new Map([[keyOf(sighting.space, sighting.id), sighting]]))
 }
 
 /** koa-session loads a session before it saves it, so one that this request has not asked for is its own creation. */
 export function sightingOfKoa(ctx: object, id: string, space: string): Sighting {
-  const known = requests.get(ctx)?.get(keyOf(space, id))
+  const known = requests.of(ctx)?.get(keyOf(space, id))
   if (known) return known
   const sighting = sightingOfNew(id, space)
   rememberKoa(ctx, sighting)
@@ -60,7 +61,7 @@ export function failResponse(ctx: KoaContext | undefined, error: unknown): boole
 }
 
 export function originOfKoa(ctx: object): Sighting['origin'] | undefined {
-  const seen = requests.get(ctx)
+  const seen = requests.of(ctx)
   return seen && [...seen.values()].at(-1)?.origin
 }
 

@@ -118,7 +118,7 @@ export class SessionReader {
   ): StoredSession | Error | Promise<StoredSession | Error> {
     const [value, left, tombstone, foreign] = session as readonly [Buffer | string | null, ...unknown[]]
     const pttl = Number(left)
-    const stored = {
+    const stored: StoredSession = {
       record: undefined,
       digest: '',
       unreadable: Number(foreign) === 1 ? 'the key holds something else than a string' : undefined,
@@ -130,10 +130,15 @@ export class SessionReader {
     // -2: it expired between the two commands of a server that runs them apart.
     if (value === null || pttl === -2) return stored
     const opened = (record: Opened): StoredSession => {
-      return { ...stored, record, digest: digested ? this.#digestOf(session, record) : '' }
+      stored.record = record
+      if (digested) stored.digest = this.#digestOf(session, record)
+      return stored
     }
-    const failed = (error: Error): StoredSession | Error =>
-      error instanceof UnreadableError ? { ...stored, unreadable: error.message } : error
+    const failed = (error: Error): StoredSession | Error => {
+      if (!(error instanceof UnreadableError)) return error
+      stored.unreadable = error.message
+      return stored
+    }
     try {
       const record = this.open(ref, typeof value === 'string' ? Buffer.from(value) : value)
       return record instanceof Promise ? record.then(opened, failed) : opened(record)

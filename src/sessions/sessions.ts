@@ -197,7 +197,7 @@ export class Sessions {
       const ms = lifetimes.capped(expiry.ms, created)
       if (ms <= 0 && expiry.ms > 0) {
         this.#end(ref, lifetimes.isOver(created, seenAt))
-        return { ...stored, record: undefined, over: true }
+        return Object.assign(stored, { record: undefined, over: true })
       }
       try {
         const snapshot = new Snapshot(text, this.#options.text.serializer)
@@ -216,7 +216,7 @@ export class Sessions {
           outdated,
           indexed: undefined,
         }
-        return { ...stored, entry }
+        return Object.assign(stored, { entry })
       } catch (error) {
         reason = (error as Error).message
       }
