@@ -52,7 +52,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
       logger.error(`a listener of the event '${name}' threw`, { reason })
     }
   }
-  const port = new GuardedPort(redis, { ...config, stats, emit: tell })
+  const port = new GuardedPort(redis, { ...config, stats, emit: tell, doubtful: () => bus.doubt() })
   const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
   const names = new SessionNames(keyspace, config.hashIds)
   const channelBus =

@@ -29,8 +29,8 @@ export interface Bus {
   /** Whether what this node holds may be served now. */
   trusted(now: Moment): boolean
   /**
-   * To be called when it is unknown whether a write was executed. It may still be, long after its caller was told, and
-   * its message must then not be taken for one that this node need not act on.
+   * To be called when it is unknown whether a write was executed, or whether it is only once. It may still be, long after its
+   * caller was told, and its message must then not be taken for one that this node need not act on.
    */
   doubt(): void
 }

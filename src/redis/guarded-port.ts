@@ -1,6 +1,13 @@
 import type { Clock } from '../base/clock.js'
-import { ClosedError, DeadlineError, type StoreError, UnavailableError } from '../base/errors.js'
+import {
+  ClosedError,
+  DeadlineError,
+  isOutcomeUnknown,
+  type StoreError,
+  UnavailableError,
+} from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
+import { within } from '../base/within.js'
 import type { Stats } from '../observe/stats.js'
 import type { CircuitBreaker } from './circuit-breaker.js'
 import { CircuitBreakers } from './circuit-breakers.js'
@@ -26,6 +33,8 @@ export interface GuardOptions {
   clock: Clock
   stats: Stats
   emit: Emit
+  /** Told when a write was given up, or sent again: what was sent of it before may be executed long after this. */
+  doubtful: () => void
 }
 
 interface Call {
@@ -166,7 +175,7 @@ export class GuardedPort implements RedisPort {
     this.#opening.add(attempt)
     const opening = primary.subscribe(channels, listener, attempt.signal)
     try {
-      return await this.#within(this.#options.deadline * OPENING_TAKES_TIMES, opening, ms =>
+      return await within(this.#options.deadline * OPENING_TAKES_TIMES, this.#options.clock, opening, ms =>
         this.#late({ operation: 'subscribe', readOnly: true }, ms),
       )
     } catch (error) {
@@ -201,7 +210,8 @@ export class GuardedPort implements RedisPort {
       throw new UnavailableError(call.operation, refusal)
     }
     const progress = { over: false }
-    const answer = this.#within(left, this.#attempts(call, send, progress, breaker), ms =>
+    const { losses } = this
+    const answer = within(left, clock, this.#attempts(call, send, progress, breaker), ms =>
       this.#late(call, ms),
     )
     this.#underWay.add(answer)
@@ -216,10 +226,12 @@ export class GuardedPort implements RedisPort {
         this.unreachable = error.message
         breaker?.failed(error.message)
       }
+      if (isOutcomeUnknown(error)) this.#options.doubtful()
       throw error
     } finally {
       progress.over = true
       this.#underWay.delete(answer)
+      if (!call.readOnly && this.losses !== losses) this.#options.doubtful()
     }
   }
 
@@ -267,29 +279,5 @@ export class GuardedPort implements RedisPort {
     if (!primary) return undefined
     const send = () => (this.isCluster ? primary.evictionPolicy() : this.#port.ping())
     return this.#guard<unknown>({ operation: 'ping', server, readOnly: true }, send)
-  }
-
-  #within<T>(ms: number, answer: Promise<T>, late: (ms: number) => StoreError): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let turn: NodeJS.Immediate | undefined
-      const cancelTimer = this.#options.clock.after(ms, () => {
-        // An answer that is here counts, even if the event loop was held up for so long that nobody has read it.
-        turn = setImmediate(() => reject(late(ms)))
-      })
-      const cancel = () => {
-        cancelTimer()
-        clearImmediate(turn)
-      }
-      answer.then(
-        value => {
-          cancel()
-          resolve(value)
-        },
-        error => {
-          cancel()
-          reject(error)
-        },
-      )
-    })
   }
 }

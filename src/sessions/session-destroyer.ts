@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { isOutcomeUnknown, StoreError } from '../base/errors.js'
+import { StoreError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { Emit, StoreEvents } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
@@ -92,9 +92,6 @@ export class SessionDestroyer {
       )
       if (confirm) await confirm()
       return { tombstone, found: found.length }
-    } catch (error) {
-      if (isOutcomeUnknown(error)) bus.doubt()
-      throw error
     } finally {
       for (const ticket of tickets) cache?.endDestroy(ticket)
     }

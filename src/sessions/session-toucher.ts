@@ -135,11 +135,8 @@ export class SessionToucher {
       if (outcome === 'shortened') cache?.drop(ref.name)
       return outcome
     } catch (error) {
-      if (isOutcomeUnknown(error)) {
-        // When the session ends is unknown, and the message of this touch must not be ignored if it is yet to come.
-        cache?.drop(ref.name)
-        bus.doubt()
-      }
+      // When the session ends is unknown.
+      if (isOutcomeUnknown(error)) cache?.drop(ref.name)
       throw error
     } finally {
       if (expiry?.moving === target) expiry.moving = undefined

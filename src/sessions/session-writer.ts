@@ -88,7 +88,7 @@ export class SessionWriter {
   }
 
   async #send(write: Write, ticket: Ticket | undefined): Promise<void> {
-    const { cache, bus, clock, stats } = this.#options
+    const { cache, clock, stats } = this.#options
     const { creation } = write.sighting
     let entry: Entry | undefined
     try {
@@ -96,11 +96,7 @@ export class SessionWriter {
       entry = await this.#save(write)
     } catch (error) {
       if (error instanceof RefusedError) stats.refusedSaves++
-      // A write that may have been executed, or may yet be, makes uncertain what this node says of its own.
-      if (isOutcomeUnknown(error)) {
-        bus.doubt()
-        if (creation) creation.doubtful = true
-      }
+      if (creation && isOutcomeUnknown(error)) creation.doubtful = true
       throw error
     } finally {
       if (ticket) cache?.endWrite(ticket, entry)

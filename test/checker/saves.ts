@@ -3,11 +3,9 @@ import { askedSince, type SessionHistory } from './session-history.js'
 import { round, type Write } from './write.js'
 
 /** 2. No save brings back what was destroyed since its request had read it. */
-export function resurrected(
-  { bounds: { tombstoneTtl, rounding } }: History,
-  { operations, writes }: SessionHistory,
-): string[] {
-  return operations.flatMap(({ kind, version, basis, node }) => {
+export function resurrected(history: History, { operations, writes }: SessionHistory): string[] {
+  const { tombstoneTtl, rounding } = history.bounds
+  return operations.flatMap(({ kind, version, basis, basisAt, node }) => {
     if (version === undefined || (kind !== 'request' && kind !== 'blind save')) return []
     const saved = writes.findIndex(write => write.version === version && !write.lost)
     if (saved === -1) return []
@@ -19,6 +17,8 @@ export function resurrected(
       if (write.kind !== 'destroy' || write.lost) return false
       const ended = at - write.at >= tombstoneTtl - rounding
       if (basis === undefined) return !ended
+      // What was read of a deposed primary was older than it seemed.
+      if (ended && basisAt !== undefined && mayBeMisled(history, basisAt)) return false
       // After the tombstone has ended nobody can tell another session under the same id from the one that was read.
       return !ended || writes.slice(from + index, saved).every(({ kind }) => kind !== 'save')
     })
@@ -132,7 +132,7 @@ function readsAfterSaves(
   return reads.flatMap(read => {
     const { found, began, ended } = read
     if (!found || ended === undefined || mayBeMisled(history, began, ended)) return []
-    const asked = askedSince(read, reads)
+    const asked = askedSince(read, operations)
     const before = saves.filter(save => save.ended < asked)
     if (before.length === 0) return []
     return [{ read, asked, at: Math.max(...before.map(({ at }) => at)) }]

@@ -20,11 +20,15 @@ export function sessionsIn({ operations, writes }: History): SessionHistory[] {
 }
 
 /** When Redis was asked at the earliest: a read may have got the answer that another on its node had asked for. No query has. */
-export function askedSince({ kind, node, began }: Operation, reads: readonly Operation[]): number {
+export function askedSince({ kind, node, began }: Operation, operations: readonly Operation[]): number {
   if (kind === 'query') return began
-  const joined = reads.filter(
+  const joined = operations.filter(
     each =>
-      each.kind !== 'query' && each.node === node && each.began <= began && (each.ended ?? began) >= began,
+      each.found &&
+      each.kind !== 'query' &&
+      each.node === node &&
+      each.began <= began &&
+      (each.ended ?? began) >= began,
   )
   return Math.min(began, ...joined.map(each => each.began))
 }

@@ -102,7 +102,7 @@ export function backInTime(history: History, { operations, writes }: SessionHist
         const { at } = writes[last] ?? {}
         // What was flushed is there again on a replica that has not heard of it, and so is what was destroyed.
         const mayBeBack = writes.slice(last).some(({ lost }) => lost)
-        return at !== undefined && !mayBeBack && at < askedSince(each, reads)
+        return at !== undefined && !mayBeBack && at < askedSince(each, operations)
       }
       const first = writes.findIndex(write => write.version === shown)
       return first > last && !writes[first]?.lost

@@ -12,7 +12,7 @@ const KEY = 'sess:a-secret-id'
 const SETTINGS = { deadline: 1_000, retry: false, breaker: false } as const
 
 function guard(port: RedisPort, clock: ManualClock): GuardedPort {
-  return new GuardedPort(port, { ...SETTINGS, clock, stats: new Stats(), emit() {} })
+  return new GuardedPort(port, { ...SETTINGS, clock, stats: new Stats(), emit() {}, doubtful() {} })
 }
 
 function guarded(answer: () => Promise<unknown>) {

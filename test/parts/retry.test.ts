@@ -36,6 +36,7 @@ function guarded(behave: Behaviour, options: Partial<Pick<GuardOptions, 'retry' 
     clock,
     stats,
     emit: (name, detail) => events.push({ name, detail }),
+    doubtful() {},
     ...options,
   })
   const named = (name: RecordedEvent['name']) =>

@@ -197,7 +197,7 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'every command has a deadline',
-    file: 'src/redis/guarded-port.js',
+    file: 'src/base/within.js',
     defended: 'turn = setImmediate(() => reject(late(ms)));',
     defenceless: '',
   },

@@ -207,8 +207,8 @@ function incoherent(nodes: readonly SimulatedNode[], topology: Topology): string
   })
 }
 
-function inWords({ at, name, keys, args, reply, lost }: Executed): string {
+function inWords({ at, name, keys, args, reply, lost, server }: Executed): string {
   const what =
     { save: `${args[0]} for ${args[1]} ms, has seen '${args[4]}'`, touch: `for ${args[0]} ms` }[name] ?? ''
-  return `EXECUTED ${at.toFixed(1)} ${name} ${keys[0]} ${what} -> ${JSON.stringify(reply)}${lost ? `, lost: ${lost}` : ''}`
+  return `EXECUTED ${at.toFixed(1)} by ${server} ${name} ${keys[0]} ${what} -> ${JSON.stringify(reply)}${lost ? `, lost: ${lost}` : ''}`
 }

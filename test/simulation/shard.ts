@@ -51,7 +51,8 @@ export class Shard {
    */
   failOver(window: number, back?: number): void {
     const [before, after] = [this.primary, this.replica]
-    if (this.changing || !before.up || !after.up) return
+    // One that stands still asks nobody for votes, nor does what a Sentinel says.
+    if (this.changing || !before.up || !after.answers) return
     this.changing = true
     this.primary = after
     this.replica = before
