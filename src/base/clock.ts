@@ -34,6 +34,10 @@ export function momentOf(clock: Clock): Moment {
   return { wall: clock.wall(), monotonic: clock.monotonic() }
 }
 
+export function later({ wall, monotonic }: Moment, ms: number): Moment {
+  return { wall: wall + ms, monotonic: monotonic + ms }
+}
+
 /**
  * How much time went by, by the clock that saw more of it. The monotonic clock may stop in a suspended machine and the
  * wall clock may be set back; what must end on time believes whichever says "later".

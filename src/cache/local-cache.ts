@@ -37,9 +37,7 @@ export class LocalCache {
     const entry = this.#entries.get(name)
     if (entry === undefined) return undefined
     // Asked here and not left to a timer: after a pause of the process the timers are late, the clocks are not.
-    if (elapsed(entry.readAt, now) < this.#ttl && elapsed(entry.expiry.since, now) < entry.expiry.ms)
-      return entry
-    return undefined
+    return elapsed(entry.readAt, now) < this.#ttl && elapsed(entry.endsAt, now) < 0 ? entry : undefined
   }
 
   /** Whether the session is held, too old to be served though it may be. */

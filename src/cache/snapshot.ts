@@ -7,28 +7,39 @@ export interface Parsing {
   readonly isJson: boolean
 }
 
+/** Text, and the way to read it. */
+class Unparsed {
+  readonly text: string
+  readonly parsing: Parsing
+
+  constructor(text: string, parsing: Parsing) {
+    this.text = text
+    this.parsing = parsing
+  }
+}
+
 /**
  * One state of a session as Redis holds it. Built from the text that was read or sent, never from an object that the
  * app can reach, and handed out as fresh copies only: of JSON by copying, which is faster than parsing it again; of what
  * may hold Dates, Maps or instances of classes by parsing the text.
  */
 export class Snapshot {
-  #text: string | undefined
-  #data: object | undefined
-  readonly #parsing: Parsing
+  /** The text, or the JSON that was in it: never both, which would take twice the memory. */
+  #content: Unparsed | object
 
-  constructor(text: string, parsing: Parsing) {
-    this.#text = text
-    this.#parsing = parsing
+  constructor(text: string, parsing: Parsing)
+  constructor(other: Snapshot)
+  constructor(from: string | Snapshot, parsing?: Parsing) {
+    this.#content = typeof from === 'string' ? new Unparsed(from, parsing as Parsing) : from.#content
   }
 
   /** Never handed to the app. Parsed when first asked for; JSON is then kept in place of the text. */
   get data(): object {
-    if (this.#data !== undefined) return this.#data
-    const data = this.#parsing.parse(this.#text as string)
-    if (!this.#parsing.isJson) return data
-    this.#data = data
-    this.#text = undefined
+    const content = this.#content
+    if (!(content instanceof Unparsed)) return content
+    const { text, parsing } = content
+    const data = parsing.parse(text)
+    if (parsing.isJson) this.#content = data
     return data
   }
 
@@ -43,7 +54,7 @@ export class Snapshot {
 
   copy(): object {
     const { data } = this
-    return this.#parsing.isJson ? copyOf(data as JsonObject) : data
+    return this.#content === data ? copyOf(data as JsonObject) : data
   }
 }
 

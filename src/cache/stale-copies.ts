@@ -22,8 +22,7 @@ export class StaleCopies {
   get(name: string, now: Moment): Entry | undefined {
     const entry = this.#entries.get(name)
     if (entry === undefined) return undefined
-    if (elapsed(entry.readAt, now) < this.#maxAge && elapsed(entry.expiry.since, now) < entry.expiry.ms)
-      return entry
+    if (elapsed(entry.readAt, now) < this.#maxAge && elapsed(entry.endsAt, now) < 0) return entry
     this.#entries.delete(name)
     return undefined
   }

@@ -53,7 +53,7 @@ export class Enrolment {
   of(ref: SessionRef, snapshot: Snapshot, circumstances: Circumstances): Entering | undefined {
     if (!this.any) return undefined
     const { known, held, px, discounted, kept } = circumstances
-    const before = (known ?? held)?.snapshot.copy()
+    const before = (known ?? held)?.copy()
     const member = this.#names.memberOf(ref)
     const entering = this.#indexes.entering(member, snapshot.copy(), before)
     if (!entering || (held && this.#stands(entering, held, px))) return undefined
@@ -76,10 +76,11 @@ export class Enrolment {
   }
 
   /** What this node holds and may serve is so young that its entries cannot have been removed. */
-  #stands({ places }: Entering, { indexed, snapshot }: Entry, px: number): boolean {
+  #stands({ places }: Entering, held: Entry, px: number): boolean {
+    const { indexed } = held
     const now = momentOf(this.#clock)
     if (!indexed || !this.#bus.trusted(now) || indexed.ms - elapsed(indexed.since, now) < px) return false
-    const keys = this.#indexes.of(snapshot.copy()).map(({ key }) => key)
+    const keys = this.#indexes.of(held.copy()).map(({ key }) => key)
     return places.every(({ at }) => keys.includes(at.key))
   }
 }

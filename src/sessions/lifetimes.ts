@@ -1,5 +1,4 @@
-import { type Clock, elapsed, LATEST, momentOf } from '../base/clock.js'
-import type { Expiry } from '../cache/entry.js'
+import { type Clock, elapsed, LATEST, type Moment, momentOf } from '../base/clock.js'
 
 /** What is left of a life by PTTL at `now`, in ms: infinite if there is no end, or none that a date can tell. */
 export function leftBy(pttl: number, now: number): number {
@@ -46,8 +45,8 @@ export class Lifetimes {
     return created + this.#absoluteTtl <= now
   }
 
-  remaining(expiry: Pick<Expiry, 'since' | 'ms'>): number {
-    return expiry.ms - elapsed(expiry.since, momentOf(this.#clock))
+  remaining(end: Moment): number {
+    return -elapsed(end, momentOf(this.#clock))
   }
 
   /** What is left of a life of `left` ms for a session that was made at `created`. */

@@ -89,11 +89,11 @@ export class SaveAttempt {
     if (conflicts?.merges && latest && known && latest !== known && latest.seenAt >= known.seenAt) {
       // What it wrote need not be asked for. If something else stands there, the script will say so.
       this.expected = latest.digest
-      this.#merge(latest.snapshot)
+      this.#merge(latest)
       return true
     }
     // An earlier save was merged: the app's copy does not hold what others have put in.
-    if (base && known && known.snapshot !== base) this.#merge(known.snapshot)
+    if (base && known && known !== base) this.#merge(known)
     return false
   }
 

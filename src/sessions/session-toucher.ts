@@ -1,4 +1,4 @@
-import { type Clock, momentOf } from '../base/clock.js'
+import { type Clock, later, type Moment, momentOf } from '../base/clock.js'
 import { isOutcomeUnknown, SessionError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
@@ -31,6 +31,8 @@ export interface SessionToucherOptions {
 /** Moves the ends of sessions. */
 export class SessionToucher {
   readonly #options: SessionToucherOptions
+  /** Where touches that are under way will move the ends of what they know. */
+  readonly #moving = new Map<Entry, Moment>()
   readonly #read: (ref: SessionRef, until: number) => Promise<Entry | undefined>
 
   /** `read` asks Redis for a session. */
@@ -56,7 +58,7 @@ export class SessionToucher {
     const known = seen ?? cache?.get(names.nameOf(id), momentOf(clock))
     const undated = known?.outdated?.undated && !known.outdated.done
     if (known && !undated) {
-      const ahead = lifetimes.remaining(known.expiry.moving ?? known.expiry)
+      const ahead = lifetimes.remaining(this.#moving.get(known) ?? known.endsAt)
       if (Math.abs(lifetimes.px(ttl, known.created) - ahead) <= lifetimes.slack(ttl)) {
         stats.skippedTouches++
         return undefined
@@ -87,7 +89,7 @@ export class SessionToucher {
   #entering(ref: SessionRef, circumstances: Circumstances & { known: Entry }): Entering | undefined {
     const { enrolment, emit } = this.#options
     try {
-      return enrolment.of(ref, circumstances.known.snapshot, circumstances)
+      return enrolment.of(ref, circumstances.known, circumstances)
     } catch (error) {
       if (!(error instanceof SessionError)) throw error
       emit('error', error)
@@ -97,13 +99,13 @@ export class SessionToucher {
 
   async #move(ref: SessionRef, ttl: number, known: Entry | undefined, until: number): Promise<TouchOutcome> {
     const { repository, enrolment, lifetimes, cache, names, clock, bus, emit } = this.#options
-    const { expiry, outdated } = known ?? {}
+    const outdated = known?.outdated
     const since = momentOf(clock)
     const px = lifetimes.px(ttl, known?.created ?? since.wall)
     // It has lived for as long as it may: Redis lets go of it by itself.
     if (px <= 0) return 'missing'
-    const target = { since, ms: px }
-    if (expiry) expiry.moving = target
+    const target = later(since, px)
+    if (known) this.#moving.set(known, target)
     try {
       const announcement = bus.announce({ type: 'SessionInvalidated', ids: names.published(ref) })
       const held = cache?.get(ref.name, since)
@@ -124,11 +126,11 @@ export class SessionToucher {
       if (rewritten) outdated.done = true
       if (outcome === 'missing') {
         cache?.evict(ref.name)
-        if (expiry && lifetimes.remaining(expiry) <= 0) emit('expired', { id: ref.name, reason: 'ttl' })
+        if (known && lifetimes.remaining(known.endsAt) <= 0) emit('expired', { id: ref.name, reason: 'ttl' })
         return outcome
       }
       if (known) {
-        Object.assign(known.expiry, target)
+        known.endsAt = target
         known.indexed = enrolment.standing(entering, since, px) ?? known.indexed
       }
       // Memory may hold what another has read of it, or be about to, with the end that it had.
@@ -139,7 +141,7 @@ export class SessionToucher {
       if (isOutcomeUnknown(error)) cache?.drop(ref.name)
       throw error
     } finally {
-      if (expiry?.moving === target) expiry.moving = undefined
+      if (known && this.#moving.get(known) === target) this.#moving.delete(known)
     }
   }
 }

@@ -1,8 +1,8 @@
-import { type Clock, elapsed, momentOf } from '../base/clock.js'
+import { type Clock, elapsed, later, momentOf } from '../base/clock.js'
 import { isOutcomeUnknown, RefusedError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
 import type { Bus } from '../bus/bus.js'
-import type { Entry, Indexed } from '../cache/entry.js'
+import { Entry, type Indexed } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import { Snapshot } from '../cache/snapshot.js'
@@ -176,22 +176,21 @@ export class SessionWriter {
   ): Entry {
     const { emit, text: texts } = this.#options
     if (!wasThere) emit('created', { id: ref.name, reason: tombstone === '' ? 'new' : 'again' })
-    const entry = {
-      snapshot: attempt.snapshot,
-      expiry,
+    const entry = new Entry(attempt.snapshot, {
       readAt: expiry.since,
+      endsAt: later(expiry.since, expiry.ms),
       seenAt,
       tombstone,
       digest,
       created,
       outdated: undefined,
       indexed,
-    }
+    })
     sighting.existed = true
     sighting.tombstone = tombstone
     sighting.seenAt = seenAt
     sighting.entry = entry
-    sighting.base = attempt.text === text ? entry.snapshot : new Snapshot(text, texts.serializer)
+    sighting.base = attempt.text === text ? entry : new Snapshot(text, texts.serializer)
     sighting.expiresAt = end.endsAt
     sighting.creation = undefined
     sighting.toldOf = undefined

@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Moment } from '../../src/base/clock.js'
-import type { Entry } from '../../src/cache/entry.js'
+import { later, type Moment, momentOf } from '../../src/base/clock.js'
+import { Entry } from '../../src/cache/entry.js'
 import type { Ticket } from '../../src/cache/fences.js'
+import { Snapshot } from '../../src/cache/snapshot.js'
+import { jsonSerializer } from '../../src/codec/serializer.js'
 import { Gate } from '../support/gate.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { SimulatedNode } from '../support/simulated-node.js'
@@ -222,21 +224,20 @@ describe('a write', () => {
   })
 })
 
-function entry(v: number) {
-  const now = { wall: clock.wall(), monotonic: clock.monotonic() }
-  return {
-    snapshot: { data: { v }, copy: () => ({ v }) } as never,
-    expiry: { since: now, ms: 60_000 },
-    readAt: now,
-    seenAt: now.wall,
-    tombstone: '',
-    outdated: undefined,
-    digest: '',
-    created: 0,
-    indexed: undefined,
-  }
+function entry(v: number): Entry {
+  const now = momentOf(clock)
+  return entryAt(now.wall, now, JSON.stringify({ v }))
 }
 
-function entryAt(seenAt: number, readAt: Moment): Entry {
-  return { seenAt, readAt, expiry: { since: readAt, ms: 60_000 } } as Entry
+function entryAt(seenAt: number, readAt: Moment, text = '{}'): Entry {
+  return new Entry(new Snapshot(text, jsonSerializer), {
+    readAt,
+    endsAt: later(readAt, 60_000),
+    seenAt,
+    tombstone: '',
+    digest: '',
+    created: 0,
+    outdated: undefined,
+    indexed: undefined,
+  })
 }

@@ -173,7 +173,7 @@ describe.each(pairs)(
       await b.touch('s', 10_000)
       await settled()
       expect(a.peek('s')).toBeUndefined()
-      expect((await a.read('s')).sighting.entry?.expiry.ms).toBeLessThan(11_100)
+      expect((await a.read('s')).sighting.entry?.endsAt.wall).toBeLessThan(clock.wall() + 11_100)
     })
 
     it('may make another session under the same id, which neither takes for the one before', async () => {

@@ -22,12 +22,6 @@ export const explanations: readonly Explanation[] = [
   },
   {
     file: 'src/cache/snapshot.ts',
-    member: 'data',
-    why: 'memory only: the text is kept beside what it was parsed into, and not read again.',
-    changes: [['this.#text = undefined', '']],
-  },
-  {
-    file: 'src/cache/snapshot.ts',
     member: 'copyOf',
     why: 'equivalent: behind the last element of an array there is none, and what is undefined is not copied.',
     changes: [

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Entry } from '../../src/cache/entry.js'
+import { Entry } from '../../src/cache/entry.js'
 import { LocalCache } from '../../src/cache/local-cache.js'
 import { Snapshot } from '../../src/cache/snapshot.js'
 import { jsonSerializer } from '../../src/codec/serializer.js'
@@ -23,17 +23,16 @@ function accepting(limits: typeof LIMITS): LocalCache {
 }
 
 function entryAt(time: number, life = 10_000): Entry {
-  return {
-    snapshot: new Snapshot('{}', jsonSerializer),
-    expiry: { since: at(time), ms: life },
+  return new Entry(new Snapshot('{}', jsonSerializer), {
     readAt: at(time),
+    endsAt: at(time + life),
     seenAt: time,
     tombstone: '',
     digest: '',
     created: 0,
     outdated: undefined,
     indexed: undefined,
-  }
+  })
 }
 
 function enter(name: string, entry: Entry, into = cache): void {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { momentOf } from '../../src/base/clock.js'
+import { later, momentOf } from '../../src/base/clock.js'
+import { Entry } from '../../src/cache/entry.js'
 import { LocalCache } from '../../src/cache/local-cache.js'
 import { Snapshot } from '../../src/cache/snapshot.js'
 import { jsonSerializer } from '../../src/codec/serializer.js'
@@ -30,17 +31,16 @@ const join = (name = 's') =>
 
 function found(): Read {
   const now = momentOf(clock)
-  const entry = {
-    snapshot: new Snapshot('{}', jsonSerializer),
-    expiry: { since: now, ms: 60_000 },
+  const entry = new Entry(new Snapshot('{}', jsonSerializer), {
     readAt: now,
+    endsAt: later(now, 60_000),
     seenAt: 0,
     tombstone: '',
     digest: '',
     created: 0,
     outdated: undefined,
     indexed: undefined,
-  }
+  })
   return { entry } as unknown as Read
 }
 

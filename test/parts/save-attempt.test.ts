@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Entry } from '../../src/cache/entry.js'
+import { later } from '../../src/base/clock.js'
+import { Entry } from '../../src/cache/entry.js'
 import { Snapshot } from '../../src/cache/snapshot.js'
 import { jsonSerializer } from '../../src/codec/serializer.js'
 import { Conflicts } from '../../src/sessions/conflicts.js'
@@ -14,11 +15,17 @@ const END = { px: 60_000, keepEnd: false, endsAt: undefined, ttlOf: undefined }
 const text = new SessionText(jsonSerializer, 1_000_000)
 
 function entryOf(session: object, seenAt: number): Entry {
-  return {
-    snapshot: new Snapshot(JSON.stringify(session), jsonSerializer),
-    digest: `of-${seenAt}`,
+  const read = { wall: seenAt, monotonic: seenAt }
+  return new Entry(new Snapshot(JSON.stringify(session), jsonSerializer), {
+    readAt: read,
+    endsAt: later(read, 60_000),
     seenAt,
-  } as Entry
+    tombstone: '',
+    digest: `of-${seenAt}`,
+    created: seenAt,
+    outdated: undefined,
+    indexed: undefined,
+  })
 }
 
 const storedOf = (session: object, digest: string) =>
@@ -26,7 +33,7 @@ const storedOf = (session: object, digest: string) =>
 
 /** A request has read `read`, and saves `mine`. */
 function attemptOf(read: Entry, mine: object, policy: 'reject' | typeof mergeTopLevel = mergeTopLevel) {
-  const sighting = { ...sightingOfNew('s', 'sess:'), existed: true, entry: read, base: read.snapshot }
+  const sighting = { ...sightingOfNew('s', 'sess:'), existed: true, entry: read, base: read }
   const write = {
     sighting,
     text: JSON.stringify(mine),

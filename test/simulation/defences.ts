@@ -39,7 +39,7 @@ export const defences: readonly Defence[] = [
   {
     name: 'the end of a session is checked on a hit',
     file: cache,
-    defended: 'elapsed(entry.expiry.since, now) < entry.expiry.ms',
+    defended: 'elapsed(entry.endsAt, now) < 0',
     defenceless: 'true',
   },
   {
