@@ -152,11 +152,11 @@ export class GuardedPort implements RedisPort {
 
   /** Waits until nothing is under way; every operation has a deadline, so this ends if nobody begins another. */
   async drain(): Promise<void> {
-    while (this.#underWay.size > 0) {
+    do {
       await Promise.allSettled(this.#underWay)
-      // What was waiting for these may have another one to send.
+      // What was waiting for these, or for the end of its turn, may have another one to send.
       await new Promise(setImmediate)
-    }
+    } while (this.#underWay.size > 0)
   }
 
   close(): void {

@@ -8,9 +8,12 @@ import type { GuardedPort } from '../redis/guarded-port.js'
 import { loadScript } from '../redis/scripts.js'
 import type { Places, SessionNames, SessionRef } from '../redis/session-names.js'
 import type { SessionReply } from '../redis/session-reply.js'
+import { GatheredReads } from './gathered-reads.js'
 import { leftBy } from './lifetimes.js'
 
 const SESSIONS_READ = 100
+/** So few that none waits for long for the others. */
+const SESSIONS_GATHERED = 32
 
 /** What Redis said of one session. */
 export interface StoredSession {
@@ -33,6 +36,7 @@ export class SessionReader {
   readonly #codec: Codec
   readonly #clock: Clock
   readonly #stats: Stats
+  readonly #gathered: GatheredReads
 
   constructor(parts: { port: GuardedPort; names: SessionNames; codec: Codec; clock: Clock; stats: Stats }) {
     this.#port = parts.port
@@ -40,6 +44,9 @@ export class SessionReader {
     this.#codec = parts.codec
     this.#clock = parts.clock
     this.#stats = parts.stats
+    this.#gathered = new GatheredReads(this.#mostTogether(SESSIONS_GATHERED), (places, until) =>
+      this.#loadAll(places, until),
+    )
   }
 
   /** `ended` is told as soon as Redis says that it was destroyed, also if what is asked next fails. */
@@ -58,8 +65,7 @@ export class SessionReader {
   }
 
   async #load(ref: SessionRef, places: Places, until: number): Promise<StoredSession> {
-    const [reply] = await this.#loadAll([places], until)
-    const stored = await this.#interpret(ref, reply as SessionReply, true)
+    const stored = await this.#interpret(ref, await this.#gathered.read(places, until), true)
     if (stored instanceof Error) throw stored
     return stored
   }
@@ -70,14 +76,18 @@ export class SessionReader {
     { until = this.#port.deadlineFromNow(), digested = false }: { until?: number; digested?: boolean } = {},
   ): Promise<(StoredSession | Error)[]> {
     const places = refs.map(ref => this.#names.placesOf(ref))
-    // The keys of one script must lie in one slot, and two sessions hardly ever do.
-    const size = this.#port.isCluster ? 1 : SESSIONS_READ
+    const size = this.#mostTogether(SESSIONS_READ)
     const batches: Promise<SessionReply[]>[] = []
     for (let start = 0; start < places.length; start += size) {
       batches.push(this.#loadAll(places.slice(start, start + size), until))
     }
     const replies = (await Promise.all(batches)).flat()
     return this.interpretAll(refs, replies, digested)
+  }
+
+  /** The keys of one script must lie in one slot, and those of two sessions hardly ever do. */
+  #mostTogether(most: number): number {
+    return this.#port.isCluster ? 1 : most
   }
 
   async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {
