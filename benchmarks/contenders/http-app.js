@@ -1,15 +1,13 @@
 // @ts-check
 // An app in which one can log in and ask who one is, in a process of its own: its store has the processor to itself.
-import { fork } from 'node:child_process'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express from 'express'
 import session from 'express-session'
 import Koa from 'koa'
 import koaSession from 'koa-session'
+import { answerWith, startAsked } from '../measuring/asked-process.js'
 import { sessionOf } from '../measuring/session-of.js'
-import { endWithParent } from '../servers/end-with-parent.js'
-import { firstMessage } from '../servers/first-message.js'
 import { contendersNamed } from './contenders.js'
 import { openKoaStore } from './koa-stores.js'
 
@@ -28,9 +26,17 @@ const KEEP_ALIVE = 120_000
  * @param {string} redis
  */
 export async function startApp(framework, contender, redis) {
-  const child = fork(THIS_FILE, [framework, contender, redis])
-  const port = await firstMessage(child)
-  return { url: `http://127.0.0.1:${port}`, end: () => child.disconnect() }
+  const app = startAsked(THIS_FILE, [framework, contender, redis])
+  const port = await app.heard()
+  return {
+    url: `http://127.0.0.1:${port}`,
+    /** What it has used of the processors so far, µs. */
+    async cpu() {
+      const { user, system } = /** @type {NodeJS.CpuUsage} */ (await app.ask('cpu'))
+      return user + system
+    },
+    end: () => app.end(),
+  }
 }
 
 /** What somebody has in a session who has logged in. */
@@ -85,7 +91,6 @@ function koaApp(store) {
 }
 
 if (process.argv[1] === THIS_FILE) {
-  endWithParent()
   const [framework, name = '', redis = ''] = process.argv.slice(2)
   const [contender] = contendersNamed(name)
   if (!contender) throw new Error(`There is no contender ${name}`)
@@ -95,6 +100,8 @@ if (process.argv[1] === THIS_FILE) {
   // One that is not its turn must not lose its connections.
   server.keepAliveTimeout = KEEP_ALIVE
   server.listen(0, '127.0.0.1', () => {
-    process.send?.(/** @type {import('node:net').AddressInfo} */ (server.address()).port)
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    process.send?.({ answer: port })
+    answerWith(() => process.cpuUsage())
   })
 }

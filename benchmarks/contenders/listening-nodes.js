@@ -4,7 +4,10 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ClusteredRedisStore } from 'clustered-redis-store'
+import { Redis } from 'ioredis'
 
+/** What is published here each of them hears, too, and does nothing about. */
+export const BARE_CHANNEL = 'bare'
 const THIS_FILE = fileURLToPath(import.meta.url)
 
 /** @param {string} url */
@@ -32,6 +35,11 @@ export function listeningNodes(url) {
 if (process.argv[1] === THIS_FILE) {
   const store = new ClusteredRedisStore({ redis: process.argv[2] ?? '' })
   await store.ready()
-  process.once('disconnect', () => void store.shutdown())
+  const subscriber = new Redis(process.argv[2] ?? '')
+  await subscriber.subscribe(BARE_CHANNEL)
+  process.once('disconnect', () => {
+    subscriber.disconnect()
+    void store.shutdown()
+  })
   process.send?.('ready')
 }

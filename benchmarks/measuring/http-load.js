@@ -55,5 +55,9 @@ export async function askAgainAndAgain(url, cookies, ms) {
   })
   const { errors, non2xx } = await run
   if (errors + non2xx > 0) throw new Error(`${errors} requests failed, ${non2xx} were refused`)
-  return { perSecond: ((waits.length - 1) * 1000) / (last - first), median: quantile(waits, 0.5) }
+  return {
+    count: waits.length,
+    perSecond: ((waits.length - 1) * 1000) / (last - first),
+    median: quantile(waits, 0.5),
+  }
 }

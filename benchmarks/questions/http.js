@@ -50,6 +50,8 @@ export const http = {
     const rates = { Express: [], Koa: [] }
     /** @type {Record<Framework, Point[]>} */
     const waits = { Express: [], Koa: [] }
+    /** @type {Record<Framework, Point[]>} */
+    const work = { Express: [], Koa: [] }
     for (const delay of delays) {
       const nodes = await startAll(apps, await slowDown(url, delay), Math.max(...loads))
       for (const { url, cookies, name } of nodes) {
@@ -63,11 +65,13 @@ export const http = {
           const its = measured.filter(node => node.framework === framework)
           const ratesByName = new Map(its.map(({ name, rates }) => [name, rates]))
           const waitsByName = new Map(its.map(({ name, waits }) => [name, waits]))
+          const workByName = new Map(its.map(({ name, work }) => [name, work]))
           rates[framework].push(...pointsOf(at, ratesByName, MEMORY))
           waits[framework].push(...pointsOf(at, waitsByName, PEER[framework]))
+          work[framework].push(...pointsOf(at, workByName, MEMORY))
         }
       }
-      for (const { end } of nodes) end()
+      for (const { end } of nodes) await end()
     }
     const goals = frameworks.flatMap(framework => [
       ...rateGoals(framework, rates[framework]),
@@ -79,6 +83,11 @@ export const http = {
         title: `${framework}, median latency, and as a multiple of ${PEER[framework]}`,
         unit: 'ms',
         points: waits[framework],
+      })),
+      ...frameworks.map(framework => ({
+        title: `${framework}, CPU time of the app for one request, and as a multiple of ${MEMORY}`,
+        unit: 'µs',
+        points: work[framework],
       })),
     ]
     return { points: rates.Express, goals, also }
@@ -100,8 +109,8 @@ function isNeededForGoals({ framework, name }) {
 function startAll(apps, redis, users) {
   return Promise.all(
     apps.map(async ({ framework, name }, index) => {
-      const { url, end } = await startApp(framework, name, `${redis}/${index + 1}`)
-      return { framework, name, url, end, cookies: await logIn(url, users) }
+      const app = await startApp(framework, name, `${redis}/${index + 1}`)
+      return { ...app, framework, name, cookies: await logIn(app.url, users) }
     }),
   )
 }
@@ -115,11 +124,15 @@ async function loadInTurns(nodes, { connections, rounds, time, step }) {
     ...node,
     rates: /** @type {number[]} */ ([]),
     waits: /** @type {number[]} */ ([]),
+    /** @type {number[]} */
+    work: [],
   }))
   for (let round = 0; round < rounds; round++) {
-    for (const { url, cookies, name, rates, waits } of measured) {
+    for (const { url, cookies, name, cpu, rates, waits, work } of measured) {
       const users = cookies.slice(0, connections)
-      const { perSecond, median } = await askAgainAndAgain(url, users, time)
+      const before = await cpu()
+      const { count, perSecond, median } = await askAgainAndAgain(url, users, time)
+      work.push(((await cpu()) - before) / count)
       rates.push(perSecond)
       waits.push(median)
       step(name)

@@ -34,7 +34,11 @@ export const miss = {
     const redis = new Redis(url)
     const cache = { maxEntries: IN_MEMORY, ttl: 30_000 }
     const chosen = [
-      { name: OURS, open: (/** @type {string} */ url) => openOurs(url, { cache }), reads: /** @type {const} */ ('redis') },
+      {
+        name: OURS,
+        open: (/** @type {string} */ url) => openOurs(url, { cache }),
+        reads: /** @type {const} */ ('redis'),
+      },
       ...contendersNamed(UNCACHED, 'connect-redis'),
     ]
     plan(IN_FLIGHT.length * (chosen.length + 1) * (rounds + 1))

@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis'
 import { contendersNamed, OURS, openAll, UNCACHED } from '../contenders/contenders.js'
 import { save } from '../contenders/deeds.js'
-import { listeningNodes } from '../contenders/listening-nodes.js'
+import { BARE_CHANNEL, listeningNodes } from '../contenders/listening-nodes.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
 import { sessionOf } from '../measuring/session-of.js'
@@ -10,14 +10,17 @@ import { sessionOf } from '../measuring/session-of.js'
 const BYTES = 500
 const SESSIONS = 100
 const SET = 'ioredis SET PX'
+const TOLD = 'ioredis SET PX and PUBLISH in one pipeline'
 const LIFE = 86_400_000
+/** As long as that of the store. */
+const MESSAGE = 'x'.repeat(150)
 
 /** @type {import('./questions.js').Question} */
 export const write = {
   name: 'write',
   asks: 'What does it cost to save a session, and to tell the other nodes?',
   measured:
-    'One `set` of a changed session of 500 bytes, from the call to the callback, while so many nodes listen, each in a process of its own',
+    'One `set` of a changed session of 500 bytes, from the call to the callback, while so many nodes listen, each in a process of its own; all of them share the processors with Redis and the writer. Beside it what it takes to have them hear as long a message and do nothing about it',
   unit: 'µs',
   axis: 'Other nodes',
   baseline: SET,
@@ -33,7 +36,7 @@ export const write = {
       'layered-loader',
     )
     const fleets = quick ? [1, 4] : [1, 4, 16]
-    plan(fleets.length * (chosen.length + 1) * (rounds + 1))
+    plan(fleets.length * (chosen.length + 2) * (rounds + 1))
     const stores = await openAll(url, chosen)
     /** @type {import('../measuring/points.js').Point[]} */
     const points = []
@@ -44,6 +47,12 @@ export const write = {
     const next = () => ({ sid: `session-${++number % SESSIONS}`, session: { ...sessionOf(BYTES), number } })
     const session = JSON.stringify(sessionOf(BYTES))
     const set = () => redis.set(`bare:${++number % SESSIONS}`, session, 'PX', LIFE)
+    const tell = () =>
+      redis
+        .pipeline()
+        .set(`bare:${++number % SESSIONS}`, session, 'PX', LIFE)
+        .publish(BARE_CHANNEL, MESSAGE)
+        .exec()
     const saves = stores.map(({ name, store }) => ({
       contender: name,
       run() {
@@ -51,7 +60,10 @@ export const write = {
         return save(store, sid, session)
       },
     }))
-    const tasks = [{ contender: SET, run: set }, ...saves].map(task => ({ ...task, calls: 1 }))
+    const tasks = [{ contender: SET, run: set }, { contender: TOLD, run: tell }, ...saves].map(task => ({
+      ...task,
+      calls: 1,
+    }))
     for (const count of fleets) {
       await nodes.grow(count)
       points.push(...pointsOf(count, await inTurns(tasks, { rounds, time, step }), SET))

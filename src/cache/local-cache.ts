@@ -122,8 +122,14 @@ export class LocalCache {
   }
 
   #enter(name: string, entry: Entry, live: boolean): void {
-    if (live) this.#stale?.keep(name, entry)
-    if (live && this.accepting) this.#entries.set(name, entry)
+    const own = copyOf(name)
+    if (live) this.#stale?.keep(own, entry)
+    if (live && this.accepting) this.#entries.set(own, entry)
     else this.#stats.fencedFills++
   }
+}
+
+/** An id that was cut out of a longer text, as out of a header, would keep all of that in memory. */
+function copyOf(name: string): string {
+  return Buffer.from(name).toString()
 }

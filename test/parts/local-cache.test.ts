@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { Entry } from '../../src/cache/entry.js'
 import { LocalCache } from '../../src/cache/local-cache.js'
@@ -169,3 +171,24 @@ it('what was read while a session is destroyed goes with it (guards: a destroy v
   cache.endRead(read, entryAt(1))
   expect(cache.size).toBe(0)
 })
+
+describe('memory', () => {
+  it('is not taken by the header that an id was cut out of (guards: names are copies)', () => {
+    const ids = 500
+    const header = 100_000
+    const roomy = accepting({ ...LIMITS, maxEntries: ids })
+    const before = heapInUse()
+    for (let number = 0; number < ids; number++) {
+      const id = `${'x'.repeat(header)}; sid=an-id-of-usual-length-${number};`.slice(header + 6, -1)
+      enter(id, entryAt(0), roomy)
+    }
+    expect(heapInUse() - before).toBeLessThan((ids * header) / 10)
+    expect(roomy.size).toBe(ids)
+  })
+})
+
+function heapInUse(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
