@@ -30,28 +30,29 @@ export const fleet = {
   async run({ quick, startRedis, startRedisCluster, plan, step }) {
     const counts = quick ? [2, 4] : [2, 4, 8, 16]
     const rounds = quick ? 1 : 4
-    const ms = quick ? 1_000 : 2_000
-    plan(counts.length * rounds + 2)
+    const ms = quick ? 500 : 2_000
+    plan(counts.length * rounds + (quick ? 0 : 2))
     const { url } = await startRedis()
     const servers = [new Redis(url)]
     const { base, fleets } = await measureFleets(url, servers, { counts, rounds, ms, step })
     const terms = termsOf(base, fleets)
-    const one = await measureCopies([url], servers, NODES_OF_CLUSTER, ms)
-    step('one server')
-    const { urls } = await startRedisCluster()
-    const members = urls.map(each => new Redis(each))
-    const cluster = await measureCopies(urls, members, NODES_OF_CLUSTER, ms)
-    step('Redis Cluster')
+    const copies = quick ? [] : await tablesOfCopies()
     const measured = fleets.map(each => measuredColumn(each, terms))
     const columns = [...measured, computedColumn(MANY, terms)]
     return {
       points: cpuPoints(columns),
       goals: goalsOf(measured, terms),
-      also: [
-        ...trafficTables(columns),
-        ...termTables(terms),
-        ...copiesTables({ nodes: NODES_OF_CLUSTER, one, cluster, terms }),
-      ],
+      also: [...trafficTables(columns), ...termTables(terms), ...copies],
+    }
+
+    async function tablesOfCopies() {
+      const one = await measureCopies([url], servers, NODES_OF_CLUSTER, ms)
+      step('one server')
+      const { urls } = await startRedisCluster()
+      const members = urls.map(each => new Redis(each))
+      const cluster = await measureCopies(urls, members, NODES_OF_CLUSTER, ms)
+      step('Redis Cluster')
+      return copiesTables({ nodes: NODES_OF_CLUSTER, one, cluster, terms })
     }
   },
 }
