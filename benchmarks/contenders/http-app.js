@@ -24,9 +24,10 @@ const KEEP_ALIVE = 120_000
  * @param {Framework} framework
  * @param {string} contender
  * @param {string} redis
+ * @param {string[]} [options] of Node
  */
-export async function startApp(framework, contender, redis) {
-  const app = startAsked(THIS_FILE, [framework, contender, redis])
+export async function startApp(framework, contender, redis, options) {
+  const app = startAsked(THIS_FILE, [framework, contender, redis], options)
   const port = await app.heard()
   return {
     url: `http://127.0.0.1:${port}`,

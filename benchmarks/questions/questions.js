@@ -8,6 +8,7 @@ import { hit } from './hit.js'
 import { http } from './http.js'
 import { memory } from './memory.js'
 import { miss } from './miss.js'
+import { request } from './request.js'
 import { revocation } from './revocation.js'
 import { write } from './write.js'
 
@@ -38,4 +39,16 @@ import { write } from './write.js'
  */
 
 /** @type {readonly Question[]} */
-export const questions = [hit, miss, write, commands, http, revocation, memory, fleet, bulk, coldStart]
+export const questions = [
+  hit,
+  miss,
+  write,
+  commands,
+  http,
+  request,
+  revocation,
+  memory,
+  fleet,
+  bulk,
+  coldStart,
+]
