@@ -18,8 +18,8 @@ try {
     quick,
     rounds: quick ? 3 : 15,
     time: quick ? 20 : 60,
-    async startRedis() {
-      const { url, stop } = await startRedis()
+    async startRedis(settings) {
+      const { url, stop } = await startRedis(settings)
       endings.push(stop)
       return { url }
     },

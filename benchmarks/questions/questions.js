@@ -8,6 +8,7 @@ import { hit } from './hit.js'
 import { http } from './http.js'
 import { memory } from './memory.js'
 import { miss } from './miss.js'
+import { options } from './options.js'
 import { request } from './request.js'
 import { revocation } from './revocation.js'
 import { write } from './write.js'
@@ -17,7 +18,7 @@ import { write } from './write.js'
  * @property {number} rounds
  * @property {number} time ms for each contender in each round
  * @property {boolean} quick
- * @property {() => Promise<{ url: string }>} startRedis a server of its own, that ends with the question
+ * @property {(settings?: readonly string[]) => Promise<{ url: string }>} startRedis a server of its own, that ends with the question
  * @property {() => Promise<{ urls: readonly string[] }>} startRedisCluster three primaries of their own
  * @property {(url: string, ms: number) => Promise<string>} slowDown the same server, so many ms away
  * @property {(steps: number) => void} plan
@@ -51,4 +52,5 @@ export const questions = [
   fleet,
   bulk,
   coldStart,
+  options,
 ]

@@ -1,0 +1,94 @@
+// @ts-check
+import { randomBytes } from 'node:crypto'
+import { openOurs } from '../contenders/contenders.js'
+import { readEach, readTogether, save } from '../contenders/deeds.js'
+import { inTurns } from '../measuring/in-turns.js'
+import { pointsOf } from '../measuring/points.js'
+import { sessionOf } from '../measuring/session-of.js'
+
+const SESSIONS = 1_000
+/** So few that none is still there when its turn comes again. */
+const IN_MEMORY = 100
+const BATCH = 100
+const BYTES = 2_000
+const DEFAULT = 'default options'
+
+/** @param {{ passport: { user: number } }} session */
+const userOf = session => session.passport.user
+
+/** @type {readonly { name: string, options: object }[]} */
+const settings = [
+  { name: DEFAULT, options: {} },
+  { name: 'cluster: false', options: { cluster: false } },
+  { name: 'compression: {}', options: { compression: {} } },
+  {
+    name: 'encryption: { keys }',
+    options: { encryption: { keys: [{ id: 'k1', secret: randomBytes(32) }] } },
+  },
+  { name: 'hashIds: true', options: { hashIds: true } },
+  { name: 'serializer', options: { serializer: { stringify: JSON.stringify, parse: JSON.parse } } },
+  { name: 'indexes: { userId }', options: { indexes: { userId: userOf } } },
+  {
+    name: 'indexes, maxSessions',
+    options: { indexes: { userId: userOf }, maxSessions: { by: 'userId', max: SESSIONS * 2 } },
+  },
+  { name: 'absoluteTtl', options: { absoluteTtl: 30 * 86_400_000 } },
+  { name: "conflicts: 'reject'", options: { conflicts: 'reject' } },
+  { name: 'staleIfError', options: { staleIfError: 300_000 } },
+]
+
+/** @type {import('./questions.js').Question} */
+export const options = {
+  name: 'options',
+  asks: 'What does each option cost?',
+  measured:
+    'A hit; a miss, one at a time; and a save of a changed session that was read before: of 2,000 bytes of JSON, each with one option set. All sessions belong to one user',
+  unit: 'µs',
+  axis: 'What is done',
+  baseline: DEFAULT,
+  async run({ rounds, time, startRedis, plan, step }) {
+    const { url } = await startRedis(['--databases', String(settings.length * 2 + 1)])
+    const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)
+    const stores = []
+    for (const [index, { name, options }] of settings.entries()) {
+      const store = await openOurs(`${url}/${2 * index}`, options)
+      const few = await openOurs(`${url}/${2 * index + 1}`, {
+        ...options,
+        cache: { maxEntries: IN_MEMORY, ttl: 30_000 },
+      })
+      for (const each of [store, few]) for (const sid of sids) await save(each, sid, sessionOf(BYTES))
+      await readEach(store, sids)
+      stores.push({ contender: name, store, few })
+    }
+    let number = 0
+    const next = () => /** @type {string} */ (sids[++number % SESSIONS])
+    const deeds = {
+      'a hit': stores.map(({ contender, store }) => ({
+        contender,
+        calls: BATCH,
+        run: () => readEach(store, Array.from({ length: BATCH }, next)),
+      })),
+      'a miss': stores.map(({ contender, few }) => ({
+        contender,
+        calls: 1,
+        run: () => readTogether(few, [next()]),
+      })),
+      'a save': stores.map(({ contender, store }) => ({
+        contender,
+        calls: 1,
+        async run() {
+          const sid = next()
+          const session = await store.get(sid)
+          await save(store, sid, /** @type {never} */ ({ ...session, number }))
+        },
+      })),
+    }
+    plan(Object.keys(deeds).length * settings.length * (rounds + 1))
+    /** @type {import('../measuring/points.js').Point[]} */
+    const points = []
+    for (const [deed, tasks] of Object.entries(deeds)) {
+      points.push(...pointsOf(deed, await inTurns(tasks, { rounds, time, step }), DEFAULT))
+    }
+    return { points, goals: [] }
+  },
+}
