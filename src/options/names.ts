@@ -1,5 +1,6 @@
+import { isObject } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
-import { isObject } from './checks.js'
+import { sharedBus } from '../bus/shared-bus.js'
 
 const NAMES: Record<string, readonly string[]> = {
   '': [
@@ -78,7 +79,8 @@ const NOWHERE = ['disablettl', 'scancount']
 export function checkNames(options: object): void {
   for (const [group, known] of Object.entries(NAMES)) {
     const value = group === '' ? options : (options as Record<string, unknown>)[group]
-    if (isObject(value)) check(group, value, known)
+    // A SessionCluster has checked its own.
+    if (isObject(value) && !(sharedBus in value)) check(group, value, known)
   }
 }
 

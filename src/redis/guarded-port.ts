@@ -26,6 +26,8 @@ export interface GuardOptions {
   clock: Clock
   stats: Stats
   emit: Emit
+  /** Others use the port as well: it is not closed. */
+  borrowed?: boolean
 }
 
 interface Call {
@@ -154,7 +156,7 @@ export class GuardedPort implements RedisPort {
     this.#closed = true
     this.#breakers?.close()
     for (const attempt of this.#opening) attempt.abort()
-    this.#port.close()
+    if (!this.#options.borrowed) this.#port.close()
   }
 
   async #open(

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { OptionError } from '../base/errors.js'
+import { OptionError } from './errors.js'
 
 const LONGEST_DURATION = 10 * 365 * 86_400_000
 const LONGEST_QUOTE = 100
