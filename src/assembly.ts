@@ -197,6 +197,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return {
+    shared,
     clock,
     logger,
     stats,

@@ -27,6 +27,7 @@ export class ChannelBus implements Bus {
   readonly #options: ChannelBusOptions
   #listener: BusListener | undefined
   #round = 0
+  #hearing = false
   #trusted = false
   /** For a while after a message of a newer version: whether there was another. */
   #newerHeard: { again: boolean } | undefined
@@ -50,7 +51,11 @@ export class ChannelBus implements Bus {
     this.#leave = lines.carry(channel, {
       message: text => this.#receive(text),
       missed: reason => listener.missed(reason),
-      hearing: all => listener.hearing(all),
+      hearing: all => {
+        this.#hearing = all
+        listener.hearing(all)
+        this.#watchTrust()
+      },
       trustChanged: () => this.#watchTrust(),
     })
   }
@@ -77,7 +82,8 @@ export class ChannelBus implements Bus {
   }
 
   trusted(now: Moment): boolean {
-    return this.#options.lines.trusted(now)
+    // The lines may have been open before this channel came to them.
+    return this.#hearing && this.#options.lines.trusted(now)
   }
 
   leaseAge(now: Moment): number | null {
