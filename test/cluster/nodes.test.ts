@@ -135,6 +135,17 @@ describe('a node', () => {
     await until(async () => (await b.nodes.get('a'))?.stores.length === 0)
   })
 
+  it('sees only those with the same prefix in the same database', async () => {
+    const registry = registryOn(server)
+    const a = await startCluster({ ...registry, nodeId: 'a' })
+    const heard = heardFrom(a)
+    await startCluster({ ...registry, nodeId: 'b', keyPrefix: `${registry.keyPrefix}other:` })
+    await startCluster({ ...registry, nodeId: 'c', redis: `${server.url}/1` })
+    await startCluster({ ...registry, nodeId: 'd' })
+    await until(() => heard.includes('node:up d'))
+    expect([await idsOf(a), heard]).toEqual([['a', 'd'], ['node:up d']])
+  })
+
   it('writes nothing before it is started, and sees the others all the same', async () => {
     const registry = registryOn(server)
     const observer = openCluster(registry)

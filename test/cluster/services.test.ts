@@ -129,6 +129,31 @@ describe('a service', () => {
     expect(errors).toHaveLength(2)
   })
 
+  it('costs nothing to find again within cacheTtl', async () => {
+    const quiet = { cacheTtl: 60_000, leaseTtl: 60_000, heartbeat: 20_000, probeEvery: 2_000 }
+    const a = await startCluster({ ...registryOn(server), ...quiet })
+    await a.services.register(at(1))
+    const scripts = async () =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1])
+    await until(async () => {
+      const before = await scripts()
+      for (let nth = 0; nth < 1_000; nth++) await a.services.pick('users')
+      return (await scripts()) === before
+    })
+  })
+
+  it('that is withdrawn when its lease has ended already leaves nothing', async () => {
+    const { registry, a, b } = await two()
+    const registration = await b.services.register(at(1, { ttl: 60_000 }))
+    const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
+    await until(async () => (await a.services.find('users')).length === 1)
+    await admin.zadd(key('leases'), 1, 'i/users/users%3A127.0.0.1%3A1')
+    await until(async () => (await a.services.find('users')).length === 0)
+    await registration.deregister()
+    expect((await admin.hkeys(key('entries'))).sort()).toEqual(['n/a', 'n/b'])
+    expect(await admin.zcard(key('leases'))).toBe(2)
+  })
+
   it('is gone at once after a graceful stop, and then nothing of it is left', async () => {
     const { registry, a, b } = await two()
     await a.services.register(at(1))
