@@ -69,8 +69,9 @@ export class Directory {
     this.#unconfirmed.delete(field)
     const before = this.entries.get(field)
     if (JSON.stringify(before) === JSON.stringify(after)) return
+    this.entries.delete(field)
+    // What has changed last stands last.
     if (after) this.entries.set(field, after)
-    else this.entries.delete(field)
     changes.push({ before, after })
   }
 

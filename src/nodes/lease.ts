@@ -50,6 +50,8 @@ export class Lease {
   /** The boot of another process that holds it. */
   #heldBy: string | undefined
   #state: LeaseState = 'idle'
+  /** Whether anything of it may stand in Redis. */
+  #sent = false
   #until = Number.NEGATIVE_INFINITY
   #turn: Promise<unknown> = Promise.resolve()
   #cancelBeat: () => void = () => {}
@@ -75,7 +77,10 @@ export class Lease {
     return this.#inTurn(async () => {
       const sentAt = this.#options.clock.monotonic()
       const reply = await this.#send(how)
-      if (reply.status === 'held') this.#hold(sentAt, true, reply.remains)
+      if (reply.status === 'held') {
+        this.#hold(sentAt, true, reply.remains)
+        this.#beatAfter(sentAt)
+      }
       return reply
     })
   }
@@ -88,12 +93,11 @@ export class Lease {
   /** Gives it back; rejects if that is not known to have happened. */
   leave(): Promise<void> {
     const { registry, field } = this.#options
-    const joined = this.#state !== 'idle'
     this.#state = 'ended'
     this.#cancelBeat()
     this.#cancelEnd()
     return this.#inTurn(async () => {
-      if (joined) await registry.leave(field, this.#boot)
+      if (this.#sent) await registry.leave(field, this.#boot)
     })
   }
 
@@ -108,10 +112,13 @@ export class Lease {
     return done
   }
 
-  #beatIn(ms: number): void {
+  /** The next renewal comes after a heartbeat, or sooner where the last has failed. */
+  #beatAfter(sentAt: number): void {
     this.#cancelBeat()
-    if (this.#state === 'ended') return
-    this.#cancelBeat = this.#options.clock.after(Math.max(0, ms), () => {
+    if (this.#ended()) return
+    const { clock, heartbeat } = this.#options
+    const pause = this.state === 'active' ? heartbeat : heartbeat / RETRIES_PER_BEAT
+    this.#cancelBeat = clock.after(Math.max(0, sentAt + pause - clock.monotonic()), () => {
       // Whoever waits for it is told by the listener.
       this.#inTurn(() => this.#renew()).catch(() => {})
     })
@@ -119,11 +126,10 @@ export class Lease {
 
   /** Whether it is held then. */
   async #renew(): Promise<boolean> {
-    if (this.#state === 'ended') return false
+    if (this.#ended()) return false
     this.#cancelBeat()
-    const { clock, heartbeat } = this.#options
     if (this.#state !== 'fenced' && this.#isOver) this.#fence('it could not be renewed in time')
-    const sentAt = clock.monotonic()
+    const sentAt = this.#options.clock.monotonic()
     const boot = this.#boot
     try {
       let fresh = this.#state === 'fenced'
@@ -138,8 +144,7 @@ export class Lease {
       this.#suspect((error as Error).message)
       throw error
     } finally {
-      const pause = this.state === 'active' ? heartbeat : heartbeat / RETRIES_PER_BEAT
-      this.#beatIn(sentAt + pause - clock.monotonic())
+      this.#beatAfter(sentAt)
     }
     return this.state === 'active'
   }
@@ -165,7 +170,6 @@ export class Lease {
     this.#cancelEnd = clock.after(this.#until - clock.monotonic(), () =>
       this.#fence('it could not be renewed in time'),
     )
-    if (before === 'idle') this.#beatIn(sentAt + this.#options.heartbeat - clock.monotonic())
     this.#heldBy = undefined
     if (before !== 'active') this.#listener.active()
     this.#listener.renewed(fresh, remains)
@@ -197,6 +201,7 @@ export class Lease {
   #send(how: 'join' | 'renew' | 'takeover'): Promise<RenewalReply> {
     const { registry, clock, field, ttl, entry, report } = this.#options
     const former = how === 'renew' ? '' : this.#former
+    this.#sent = true
     // Waiting for as long as the lease lasts would leave no time for a second attempt.
     const until = clock.monotonic() + ttl / 3
     return registry.renew({ field, entry: entry(this.#boot), ttl, report: report?.(), how, former, until })

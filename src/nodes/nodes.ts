@@ -55,7 +55,7 @@ export class Nodes {
   }
 
   #info(node: NodeRef, report: unknown): NodeInfo {
-    const stores = isObject(report) ? (report as NodeReport).stores : []
+    const { stores = [] } = (isObject(report) ? report : {}) as Partial<NodeReport>
     const healthy = stores.every(store => store.healthy)
     return { ...node, self: node.boot === this.#options.boot(), healthy, stores }
   }

@@ -1,3 +1,4 @@
+import { invalid } from '../base/checks.js'
 import { NoInstanceError } from '../base/cluster-errors.js'
 import type { ServiceInstance } from './service-instance.js'
 
@@ -17,13 +18,16 @@ export async function fetchFrom(
   init: RequestInit,
   pick: (exclude: readonly ServiceInstance[]) => Promise<ServiceInstance | null>,
 ): Promise<Response> {
+  // Anything else could lead to another host.
+  if (typeof path !== 'string' || !path.startsWith('/'))
+    throw invalid('path', path, "one that starts with '/'")
   const tried: ServiceInstance[] = []
   let cause: unknown
   for (;;) {
     const instance = await pick(tried)
     if (!instance) throw new NoInstanceError(name, { tried: tried.length, cause })
     try {
-      return await fetch(new URL(path, instance.url), init)
+      return await fetch(instance.url + path, init)
     } catch (error) {
       if (!mayRepeat(init) || !isConnectionFailure(error)) throw error
       cause = error

@@ -60,7 +60,7 @@ export class ServiceView {
 }
 
 function byName(entries: Registry['known']): Map<string, ServiceInstance[]> {
-  // Of two with one address the younger counts: the other is of a process that has died there.
+  // Of two with one address the one that has changed last counts: the other is of a process that has died there.
   const byId = new Map<string, ServiceInstance>()
   for (const { services } of entries) {
     for (const value of services) {

@@ -329,6 +329,19 @@ describe('fetch', () => {
     expect(asked).toBe(2)
   })
 
+  it('goes to no other host, whatever the path says', async () => {
+    const { a, b } = await two()
+    const port = await serve((request, response) => response.end(request.url))
+    await a.services.register(at(port))
+    await until(async () => (await b.services.find('users')).length === 1)
+    expect(await (await b.services.fetch('users', '//example.com/x')).text()).toBe('//example.com/x')
+    for (const path of ['@example.com/', 'http://example.com/', '', 'x']) {
+      await expect(b.services.fetch('users', path)).rejects.toThrow(
+        /^path: got '.*', allowed is one that starts with '\/'/,
+      )
+    }
+  })
+
   it('says that there is no instance', async () => {
     const { b } = await two()
     await expect(b.services.fetch('users', '/')).rejects.toMatchObject({

@@ -130,6 +130,9 @@ describe('a lease', () => {
     reply()
     await joining
     expect([lease.state, told]).toEqual(['fenced', ['fenced: it could not be renewed in time']])
+    answer = held
+    await pass(HEARTBEAT)
+    expect(lease.state).toBe('active')
   })
 
   it('is over after a pause before any timer has fired, and what is sent first is no renewal', async () => {
@@ -213,6 +216,17 @@ describe('a lease', () => {
     reply()
     await leaving
     expect([left.length, lease.state]).toEqual([1, 'ended'])
+  })
+
+  it('is given back, if its joining was under way', async () => {
+    let reply = () => {}
+    answer = () => new Promise(resolve => (reply = () => resolve({ status: 'held', remains: '' })))
+    const joining = lease.join('join')
+    await settled()
+    const leaving = lease.leave()
+    reply()
+    await Promise.all([joining, leaving])
+    expect([left.length, lease.state, told]).toEqual([1, 'ended', []])
   })
 
   it('that was never joined is not given back', async () => {
