@@ -121,7 +121,6 @@ describe('a claim', () => {
     const { a, b } = await two()
     const names = ['a|b', 'a:b', 'a', 'b', '{a}', ' ', '\n', 'ключ', '🦊', '"', '1:', 'x'.repeat(256)]
     const claims = await Promise.all(names.map(name => a.claims.acquire(name)))
-    expect(new Set(claims.map(({ token }) => token)).size).toBe(names.length)
     for (const [index, name] of names.entries()) {
       expect(await b.claims.resolve(name)).toMatchObject({ node: 'a', token: claims[index]?.token })
       await claims[index]?.release()

@@ -3,7 +3,7 @@
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { HandleTakenError } from '../../src/index.js'
-import { type RedisServer, startRedis } from '../support/redis-server.js'
+import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { registryOn, startCluster } from './open-cluster.js'
@@ -51,13 +51,15 @@ describe('a handle', () => {
     await b.handles.register('x')
   })
 
-  it('vanishes with its node, and nothing of thousands is left', async () => {
+  it('vanishes with its node, and nothing of them is left', async () => {
     const registry = registryOn(server)
     const [a, b] = await Promise.all([startCluster(registry), startCluster(registry)])
     const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
     const before = (await admin.keys(key('*'))).sort()
-    await Promise.all(Array.from({ length: 1_000 }, (_, nth) => a.handles.register(`handle ${nth}`)))
-    expect(await admin.hlen(key('handles'))).toBe(1_000)
+    // More than are swept away at once; the stand-in is slow.
+    const count = realRedis() ? 1_000 : 210
+    await Promise.all(Array.from({ length: count }, (_, nth) => a.handles.register(`handle ${nth}`)))
+    expect(await admin.hlen(key('handles'))).toBe(count)
     await a.shutdown()
     expect(await b.handles.resolve('handle 7')).toBeNull()
     await b.handles.register('handle 7')
