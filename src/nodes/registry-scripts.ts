@@ -10,6 +10,8 @@ import { script } from '../redis/script.js'
  *
  * KEYS    leases, entries, version, reports, remains
  * ARGV    channel, and what each takes
+ * Output  { status, version, messages that were sent, detail, a boot of which something is left or '', in how many ms the
+ *         first of all leases ends }
  */
 const ENTRIES = `
 local leases, entries, version, reports, remains = unpack(KEYS)
@@ -51,7 +53,10 @@ local function reap()
 end
 
 local function answer(status, detail)
-  return { status, redis.call('GET', version) or '', messages, detail or '', redis.call('ZRANGE', remains, 0, 0)[1] or '' }
+  local known = redis.call('GET', version) or ''
+  local left = redis.call('ZRANGE', remains, 0, 0)[1] or ''
+  local first = redis.call('ZRANGE', leases, 0, 0, 'WITHSCORES')[2]
+  return { status, known, messages, detail or '', left, first and digits(first - now) or '' }
 end
 `
 
@@ -59,8 +64,8 @@ end
  * KEYS    as above
  * ARGV    channel, field, boot, how long the lease is, entry, report ('' for none), 'join' | 'renew' | 'takeover', the boot
  *         under which this process held the entry before ('' for none)
- * Output  { 'held' | 'lost' | 'over' | 'taken', version, messages, for 'taken' the entry of the other and when its lease
- *         ends, a boot of which something is left or '' }
+ * Output  as above; 'held' | 'lost' | 'over' | 'taken', for detail of 'taken' when the lease of the other ends, Redis' time, and
+ *         its entry
  *
  * A renewal never brings back what has ended, and never touches what another holds. 'lost' is said where nothing stands:
  * Redis has lost its data, or the lease has ended; the process knows which.

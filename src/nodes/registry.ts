@@ -57,6 +57,7 @@ export class Registry {
   readonly #waiting = new Set<(released: string) => void>()
   #leave: (() => void) | undefined
   #cancelGrace: () => void = () => {}
+  #cancelLook: () => void = () => {}
   #closed = false
   #looking: Promise<void> | undefined
   /** When the question was sent that has last confirmed the copy, on the monotonic clock. */
@@ -95,6 +96,7 @@ export class Registry {
   close(): void {
     this.#closed = true
     this.#cancelGrace()
+    this.#cancelLook()
     this.#leave?.()
   }
 
@@ -204,6 +206,12 @@ export class Registry {
     this.#cancelGrace = clock.after(servedFor, () => this.#directory.dropUnconfirmed())
   }
 
+  /** The next lease to end is looked at when it does: as long as all are renewed, an answer comes first that says so. */
+  #lookIn(ms: number): void {
+    this.#cancelLook()
+    if (!this.#closed) this.#cancelLook = this.#options.clock.after(ms, () => this.#lookBehind())
+  }
+
   #lookBehind(): void {
     this.look().catch(() => {
       // Whoever needs the answer asks again, and gets the error.
@@ -223,16 +231,13 @@ export class Registry {
     const { leases, entries, version, reports, remains } = keys
     const names = [leases, entries, version, reports, remains]
     const reply = await port.run(script, names, [keys.channel, ...args], until)
-    const [status, at, messages, detail, boot] = reply as [
-      string,
-      string,
-      string[],
-      string | string[],
-      string,
-    ]
+    const [status, at, messages, detail, boot, next] = reply as ScriptReply
+    if (next !== '') this.#lookIn(Number(next))
     return { status, version: at, messages, detail, remains: boot }
   }
 }
+
+type ScriptReply = [string, string, string[], string | string[], string, string]
 
 interface Reply {
   status: string

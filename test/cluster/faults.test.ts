@@ -52,6 +52,8 @@ describe.skipIf(!realRedis())('kill -9 of a node', () => {
     await victim.call('service', { name: 'users', host: '127.0.0.1', port: 1 })
     await until(async () => (await observer.services.pick('users'))?.node === 'victim')
     const heard = nodes.map(heardFrom)
+    const down: number[] = []
+    for (const node of nodes) node.on('node:down', () => down.push(now() - killed))
     await victim.kill()
     const killed = now()
     const claim = await observer.claims.acquire('singleton', { wait: 10_000 })
@@ -65,6 +67,7 @@ describe.skipIf(!realRedis())('kill -9 of a node', () => {
     expect(await observer.handles.resolve('handle 7')).toBeNull()
     expect(await observer.services.pick('users')).toBeNull()
     await until(() => heard.every(each => each.includes('node:down victim')))
+    for (const after of down) expect(after).toBeLessThan(LEASE + 400)
     for (const each of heard) expect(each.filter(event => event.endsWith('victim'))).toHaveLength(1)
     await claim.release()
     await until(async () => {

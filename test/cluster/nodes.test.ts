@@ -2,7 +2,7 @@
 
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { NodeIdConflictError } from '../../src/index.js'
+import { NodeIdConflictError, type SessionCluster } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
@@ -95,7 +95,9 @@ describe('a node', () => {
 
   it('whose lease has ended is gone for all, is told of once by each, and leaves nothing', async () => {
     const registry = registryOn(server)
-    const nodes = await Promise.all([1, 2, 3].map(() => startCluster(registry)))
+    // Their own heartbeats come too late to notice.
+    const slow = { ...registry, leaseTtl: 60_000, heartbeat: 20_000 }
+    const nodes = await Promise.all([1, 2, 3].map(() => startCluster(slow)))
     const heard = nodes.map(heardFrom)
     await until(async () => (await idsOf(nodes[0] as never)).length === 3)
     // As a process does that was killed: nothing renews this one.
@@ -106,10 +108,16 @@ describe('a node', () => {
     await admin.hset(key('handles'), 'its handle', `1:${boot}:n/dead`)
     await admin.zadd(key(`handles:${boot}`), 0, 'its handle')
     await admin.zadd(key('leases'), Date.now() + 800, 'n/dead')
-    // So that everybody looks.
+    // So that everybody who looks finds something new.
     await admin.set(key('version'), '1:1')
-    await until(() => heard.every(each => each.includes('node:up dead')))
-    await until(() => heard.every(each => each.includes('node:down dead')))
+    await until(async () => {
+      await Promise.all(nodes.map(node => node.nodes.list()))
+      return heard.every(each => each.includes('node:up dead'))
+    })
+    await until(() => heard.every(each => each.includes('node:down dead')), { timeout: 2_000 })
+    expect(await (nodes[0] as SessionCluster).handles.resolve('its handle')).toBeNull()
+    // The next heartbeat of anybody sweeps away what is left.
+    await startCluster(registry)
     await until(
       async () => (await admin.exists(key('handles'), key(`handles:${boot}`), key('remains'))) === 0,
     )
