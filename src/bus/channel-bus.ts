@@ -54,7 +54,7 @@ export class ChannelBus implements Bus {
       hearing: all => {
         this.#hearing = all
         listener.hearing(all)
-        this.#watchTrust()
+        if (all) this.#watchTrust()
       },
       trustChanged: () => this.#watchTrust(),
     })
