@@ -44,9 +44,15 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
     super()
     const config = parseClusterOptions(options)
     const { logger, node, leaseTtl } = config
-    const stats = new Stats()
     const shared = new IoredisPort(config.redis)
-    const port = new GuardedPort(shared, { ...config, retry: RETRY, breaker: BREAKER, stats, emit: () => {} })
+    const port = new GuardedPort(shared, {
+      ...config,
+      retry: RETRY,
+      breaker: BREAKER,
+      stats: new Stats(),
+      emit: () => {},
+      owner: 'cluster',
+    })
     const keys = new RegistryKeys(config.keyPrefix, port)
     const keyspace = new Keyspace(port, config.keyPrefix)
     const nodeId = node.id

@@ -64,6 +64,8 @@ export class Registry {
   #confirmedAt = Number.NEGATIVE_INFINITY
   /** Counts up whenever something may have been missed. */
   #doubts = 0
+  /** Up to which of them the copy was confirmed since. */
+  #settled = 0
 
   constructor(options: RegistryOptions) {
     this.#options = options
@@ -106,8 +108,8 @@ export class Registry {
    */
   async current(): Promise<Iterable<Entry>> {
     const { port, cacheTtl, servedFor } = this.#options
-    if (this.#closed) throw new ClosedError('cluster')
-    if (this.#age < cacheTtl) return this.known
+    this.#checkOpen()
+    if (this.#doubts === this.#settled && this.#age < cacheTtl) return this.known
     if (port.unreachable !== undefined && this.#age < servedFor) {
       this.#lookBehind()
       return this.known
@@ -170,6 +172,7 @@ export class Registry {
       if (Array.isArray(reply.detail)) this.#replace(reply.version, reply.detail)
       else for (const message of reply.messages) this.#hear(message)
       this.#confirmedAt = sentAt
+      this.#settled = doubts
       return
     }
   }
@@ -195,7 +198,6 @@ export class Registry {
   /** Messages may have been missed: what is known has to be confirmed. */
   #miss(): void {
     this.#doubts++
-    this.#confirmedAt = Math.min(this.#confirmedAt, this.#options.clock.monotonic() - this.#options.cacheTtl)
     this.#lookBehind()
   }
 
@@ -209,7 +211,7 @@ export class Registry {
   /** The next lease to end is looked at when it does: as long as all are renewed, an answer comes first that says so. */
   #lookIn(ms: number): void {
     this.#cancelLook()
-    if (!this.#closed) this.#cancelLook = this.#options.clock.after(ms, () => this.#lookBehind())
+    this.#cancelLook = this.#options.clock.after(ms, () => this.#lookBehind())
   }
 
   #lookBehind(): void {
@@ -226,14 +228,19 @@ export class Registry {
 
   async #ask(script: Script, args: readonly (string | number)[], until?: number): Promise<Reply> {
     const { port, keys } = this.#options
-    if (this.#closed) throw new ClosedError('cluster')
+    this.#checkOpen()
     this.#follow()
     const { leases, entries, version, reports, remains } = keys
     const names = [leases, entries, version, reports, remains]
     const reply = await port.run(script, names, [keys.channel, ...args], until)
+    this.#checkOpen()
     const [status, at, messages, detail, boot, next] = reply as ScriptReply
     if (next !== '') this.#lookIn(Number(next))
     return { status, version: at, messages, detail, remains: boot }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError('cluster')
   }
 }
 

@@ -28,6 +28,8 @@ export interface GuardOptions {
   emit: Emit
   /** Others use the port as well: it is not closed. */
   borrowed?: boolean
+  /** Whose port it is, for the reader of an error. @default 'store' */
+  owner?: 'cluster'
 }
 
 interface Call {
@@ -191,7 +193,7 @@ export class GuardedPort implements RedisPort {
   }
 
   async #guard<T>(call: Call, send: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new ClosedError()
+    if (this.#closed) throw new ClosedError(this.#options.owner)
     const { clock, deadline } = this.#options
     const left = Math.min(deadline, (call.until ?? Number.POSITIVE_INFINITY) - clock.monotonic())
     // Not sent at all, so nothing about it is unknown.

@@ -173,11 +173,13 @@ describe('a node', () => {
       a.claims.acquire('x'),
       a.handles.register('x'),
       a.services.names(),
+      a.claims.resolve('x'),
+      a.handles.resolve('x'),
     ]
-    const codes = (await Promise.allSettled(outcomes)).map(
-      outcome => 'reason' in outcome && outcome.reason.code,
+    const messages = (await Promise.allSettled(outcomes)).map(
+      outcome => 'reason' in outcome && outcome.reason.message,
     )
-    expect(codes).toEqual(outcomes.map(() => 'ERR_CLOSED'))
+    expect(messages).toEqual(outcomes.map(() => 'The cluster was shut down'))
   })
 
   it('comes and goes for others whatever its name', async () => {

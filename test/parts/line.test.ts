@@ -461,4 +461,17 @@ describe('a channel that comes later', () => {
     expect([line.hearing, line.hears('another'), line.trouble]).toEqual([false, false, CLOSED])
     expect(told.filter(each => each.includes('another'))).toEqual([])
   })
+
+  it('that was refused too late costs no subscription that came after', async () => {
+    let answerAdd = () => {}
+    add = () => new Promise<void>(resolve => (answerAdd = resolve)).then(refuse)
+    await start()
+    channels = ['channel', 'another']
+    line.carry()
+    opened[0]?.listener.closed()
+    await pass(50)
+    answerAdd()
+    await settled()
+    expect([line.hears('another'), opened[1]?.closed]).toEqual([true, false])
+  })
 })
