@@ -1,8 +1,10 @@
-import type { Logger } from './base/logger.js'
+import { randomUUID } from 'node:crypto'
+import { unfailing } from './base/logger.js'
 import type { Emit } from './base/store-events.js'
 import { type Bus, noBus } from './bus/bus.js'
 import { ChannelBus } from './bus/channel-bus.js'
 import { Coordinator } from './bus/coordinator.js'
+import { Lines } from './bus/lines.js'
 import { LocalCache } from './cache/local-cache.js'
 import { Codec } from './codec/codec.js'
 import { Compression } from './codec/compression.js'
@@ -52,11 +54,32 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
       logger.error(`a listener of the event '${name}' threw`, { reason })
     }
   }
-  const port = new GuardedPort(redis, { ...config, stats, emit: tell, doubtful: () => bus.doubt() })
+  const { shared } = config
+  const port = new GuardedPort(redis, {
+    ...config,
+    stats,
+    emit: tell,
+    doubtful: () => bus.doubt(),
+    borrowed: shared !== undefined,
+  })
   const keyspace = new Keyspace(port, config.prefix, cluster ? cluster.channel : undefined)
   const names = new SessionNames(keyspace, config.hashIds)
+  const { channel } = keyspace
+  const instance = randomUUID()
+  const privateChannel = `${channel}:${instance}`
   const channelBus =
-    cluster && new ChannelBus({ port, keyspace, clock, logger, stats, emit: tell, ...cluster })
+    cluster &&
+    new ChannelBus({
+      port,
+      lines: shared?.lines ?? new Lines({ port, keyspace, clock, logger, privateChannel, ...cluster }),
+      channel,
+      instance,
+      clock,
+      logger,
+      stats,
+      emit: tell,
+      nodeId: cluster.nodeId,
+    })
   const bus: Bus = channelBus || noBus
   const { staleIfError } = config
   const cache = config.cache ? new LocalCache({ ...config.cache, staleIfError }, stats) : undefined
@@ -180,6 +203,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   /** The bus, if this store listens to it: without a cache there is nothing to be told. */
   const listening = (coordinator.running && channelBus) || undefined
   return {
+    shared,
     clock,
     logger,
     stats,
@@ -219,16 +243,4 @@ function codecOf(config: Config, stats: Stats): Codec {
     maxSessionBytes,
     stats,
   })
-}
-
-/** What a logger throws must not end up in the middle of ours, nor can it be logged. */
-function unfailing(logger: Logger): Logger {
-  const guard =
-    (level: keyof Logger): Logger['info'] =>
-    (message, fields) => {
-      try {
-        logger[level](message, fields)
-      } catch {}
-    }
-  return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') }
 }

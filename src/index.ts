@@ -1,5 +1,16 @@
 export type { Clock } from './base/clock.js'
 export {
+  ClaimLostError,
+  ClaimTakenError,
+  FencedError,
+  HandleTakenError,
+  NodeIdConflictError,
+  NoInstanceError,
+  type Owner,
+  StaleTokenError,
+} from './base/cluster-errors.js'
+export type { ClusterEvents, NodeRef } from './base/cluster-events.js'
+export {
   ClosedError,
   DeadlineError,
   OptionError,
@@ -17,16 +28,34 @@ export type { Logger } from './base/logger.js'
 export { SessionHandle } from './base/session-handle.js'
 export type { StoreEvents } from './base/store-events.js'
 export type { Coordinator, LocalCacheHandle } from './bus/coordinator.js'
+export type { StoreReport } from './bus/shared-bus.js'
+export { SessionCluster } from './cluster.js'
 export type { EncryptionKey } from './codec/key-ring.js'
 export type { Serializer } from './codec/serializer.js'
 export type { Callback } from './contracts/callback.js'
 export type { KoaData } from './contracts/koa.js'
 export type { IndexValue } from './indexes/session-indexes.js'
+export type { Claim } from './nodes/claim.js'
+export type { AcquireOptions, ClaimHolder, Claims } from './nodes/claims.js'
+export type { Handles } from './nodes/handles.js'
+export type { LeaseState } from './nodes/lease.js'
+export type { OnNodeIdConflict } from './nodes/membership.js'
+export type { NodeInfo, Nodes } from './nodes/nodes.js'
 export type { Health } from './observe/health.js'
 export type { LatencySummary } from './observe/latency.js'
 export type { CacheStats } from './observe/stats.js'
+export type { ClusterOptions } from './options/cluster-options.js'
 export type { StoreOptions } from './options/store-options.js'
 export type { IdHashing } from './redis/session-names.js'
+export type { Choose, PickStrategy } from './services/pick.js'
+export type {
+  ServiceDescription,
+  ServiceFilter,
+  ServiceInstance,
+  ServiceStatus,
+} from './services/service-instance.js'
+export type { ServiceRegistration } from './services/service-registration.js'
+export type { PickOptions, RegisterOptions, Services } from './services/services.js'
 export type { BulkOptions, BulkProgress, BulkResult } from './sessions/bulk-deletion.js'
 export type { IndexedSessions, RevokeOptions } from './sessions/indexed-sessions.js'
 export type { WalkPosition } from './sessions/key-walk.js'

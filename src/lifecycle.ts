@@ -1,6 +1,7 @@
 import type { Assembly } from './assembly.js'
 import { momentOf } from './base/clock.js'
 import { ClosedError, StoreError } from './base/errors.js'
+import type { StoreReport } from './bus/shared-bus.js'
 import type { SessionContract } from './contracts/session-contract.js'
 import { type Health, healthOf } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
@@ -19,11 +20,13 @@ const ENDED: Health = {
 export class Lifecycle {
   readonly #parts: Assembly
   readonly #contract: SessionContract
+  readonly #leaveCluster: (() => void) | undefined
   #ended: Promise<void> | undefined
 
   constructor(parts: Assembly, contract: SessionContract) {
     this.#parts = parts
     this.#contract = contract
+    this.#leaveCluster = parts.shared?.join(() => this.#report())
   }
 
   /** Resolves when Redis answers and, where there is a cache, it does too; rejects with the reasons if neither comes. */
@@ -92,6 +95,19 @@ export class Lifecycle {
     })
   }
 
+  #report(): StoreReport {
+    const { size, hits, misses, hitRate, trusted } = this.cacheStats()
+    return {
+      prefix: this.#parts.keyspace.start,
+      healthy: this.healthy(),
+      size,
+      hits,
+      misses,
+      hitRate,
+      trusted,
+    }
+  }
+
   /** Waits for what is under way, then closes the connections that the store opened. Once is enough, twice no harm. */
   shutdown(): Promise<void> {
     this.#ended ??= this.#end()
@@ -101,6 +117,7 @@ export class Lifecycle {
   async #end(): Promise<void> {
     const { port, listening, cache } = this.#parts
     this.#contract.close()
+    this.#leaveCluster?.()
     listening?.stop()
     await port.drain()
     port.close()

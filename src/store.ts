@@ -49,7 +49,8 @@ export class ClusteredRedisStore<
   constructor(options: StoreOptions<Session, IndexName, Hashing> = {}) {
     super()
     const config = parseOptions(options)
-    this.parts = assemble(config, new IoredisPort(config.redis), (name, detail) => {
+    const port = config.shared?.port ?? new IoredisPort(config.redis)
+    this.parts = assemble(config, port, (name, detail) => {
       if (name !== 'error') this.emit(name, detail)
       else if (this.listenerCount('error') > 0) this.emit('error', detail)
     })

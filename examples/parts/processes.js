@@ -9,9 +9,9 @@ const STOPS_WITHIN = 5_000
 const detached = process.platform !== 'win32'
 
 /**
- * The processes that the demo consists of. Emits `ended`, with a sentence, if one ends that was not asked to.
+ * The processes that the demo consists of. Emits `ended`, with a sentence and its name, if one ends that was not asked to.
  *
- * @extends {EventEmitter<{ ended: [string] }>}
+ * @extends {EventEmitter<{ ended: [string, string] }>}
  */
 export class Processes extends EventEmitter {
   /** @type {{ name: string, child: import('node:child_process').ChildProcess, ended: Promise<unknown> }[]} */
@@ -96,7 +96,8 @@ export class Processes extends EventEmitter {
     const ended = new Promise(resolve => child.once('exit', resolve))
     this.#started.push({ name, child, ended })
     child.once('exit', (code, signal) => {
-      if (!this.stopping) this.emit('ended', `${name} ended unexpectedly (${signal ?? `exit code ${code}`})`)
+      if (!this.stopping)
+        this.emit('ended', `${name} ended unexpectedly (${signal ?? `exit code ${code}`})`, name)
     })
   }
 }

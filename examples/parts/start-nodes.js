@@ -12,11 +12,15 @@ import { provideRedis } from './redis.js'
  * Starts Redis and a process for each node, says what to try, and stops them all again.
  *
  * @param {Program[]} programs
- * @param {(redis: string, nodes: Node[]) => string} greeting
+ * @param {(redis: string, nodes: Node[], url: string) => string} greeting
+ * @param {{ mayDie?: boolean }} [options] Whether the demo goes on when a node has died: to be seen to die.
  */
-export async function startNodes(programs, greeting) {
+export async function startNodes(programs, greeting, { mayDie = false } = {}) {
   const processes = new Processes()
-  processes.on('ended', what => end(1, `${what}, so the demo stops.`))
+  processes.on('ended', (what, name) => {
+    if (mayDie && programs.some(program => program.name === name)) console.log(`${what}.`)
+    else void end(1, `${what}, so the demo stops.`)
+  })
 
   // More than one may arrive: npm passes on what the terminal has already sent.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end(0))
@@ -35,7 +39,7 @@ export async function startNodes(programs, greeting) {
         processes.fork(name, program, { ...shared, NODE_ID: name, PORT: String(port) }),
       ),
     )
-    console.log(greeting(redis.what, shown))
+    console.log(greeting(redis.what, shown, redis.url))
   } catch (error) {
     await end(1, error instanceof Error ? error.message : String(error))
   }

@@ -128,9 +128,9 @@ export class PartialError<Result> extends StoreError {
   }
 }
 
-/** The store was shut down. */
+/** The store, or the cluster, was shut down. */
 export class ClosedError extends StoreError {
-  constructor() {
-    super('ERR_CLOSED', 'The store was shut down')
+  constructor(what: 'store' | 'cluster' = 'store') {
+    super('ERR_CLOSED', `The ${what} was shut down`)
   }
 }

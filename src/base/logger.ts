@@ -12,3 +12,15 @@ export const silentLogger: Logger = {
   warn() {},
   error() {},
 }
+
+/** What a logger throws must not end up in the middle of ours, nor can it be logged. */
+export function unfailing(logger: Logger): Logger {
+  const guard =
+    (level: keyof Logger): Logger['info'] =>
+    (message, fields) => {
+      try {
+        logger[level](message, fields)
+      } catch {}
+    }
+  return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') }
+}

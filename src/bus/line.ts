@@ -10,7 +10,8 @@ interface LineOptions {
   port: RedisPort
   primary: RedisPrimary
   clock: Clock
-  channel: string
+  /** What is to be heard now. Whoever adds to it says so by `carry`. */
+  channels: () => readonly string[]
   privateChannel: string
   /** A key that the server of this line owns, so that the probe is executed there and nowhere else. */
   probeKey: () => string | undefined
@@ -21,9 +22,9 @@ interface LineOptions {
 }
 
 interface LineListener {
-  message(text: string): void
-  /** Everything published from now on will be heard, until `deaf`. */
-  hearing(): void
+  message(channel: string, text: string): void
+  /** Everything published on these from now on will be heard, until `deaf`. */
+  hearing(channels: readonly string[]): void
   /** From some moment on nothing was heard, and what was published meanwhile will never be. */
   deaf(reason: string): void
   /** It cannot hear, and tries again; told once for each reason. */
@@ -43,6 +44,8 @@ export class Line {
   readonly #listener: LineListener
   readonly #lease = new EchoLease()
   #subscription: Subscription | undefined
+  /** The channels that the server has confirmed. */
+  #heard = new Set<string>()
   #replicationId = ''
   #retryIn = FIRST_RETRY
   #stopped = false
@@ -65,12 +68,21 @@ export class Line {
     return this.#subscription !== undefined
   }
 
+  hears(channel: string): boolean {
+    return this.hearing && this.#heard.has(channel)
+  }
+
   get heardSince(): Moment | undefined {
     return this.#lease.heardSince
   }
 
   open(): void {
     void this.#open()
+  }
+
+  /** There is a channel more to be heard. A subscription that is being opened finds that out by itself. */
+  carry(): void {
+    if (this.#subscription) void this.#catchUp(this.#subscription)
   }
 
   stop(): void {
@@ -82,12 +94,14 @@ export class Line {
   }
 
   async #open(): Promise<void> {
-    const { primary, channel, privateChannel } = this.#options
+    const { primary, privateChannel } = this.#options
+    const channels = this.#options.channels()
     let ended = false
     let subscription: Subscription
     try {
-      subscription = await primary.subscribe([channel, privateChannel], {
-        message: (from, text) => (from === privateChannel ? this.#echo(text) : this.#listener.message(text)),
+      subscription = await primary.subscribe([...channels, privateChannel], {
+        message: (from, text) =>
+          from === privateChannel ? this.#echo(text) : this.#listener.message(from, text),
         closed: () => {
           ended = true
           this.#close('the subscriber connection was closed')
@@ -102,8 +116,26 @@ export class Line {
     this.#lease.reset()
     this.#replicationId = ''
     this.trouble = 'no probe has come back yet'
-    this.#listener.hearing()
+    this.#heard = new Set(channels)
+    this.#listener.hearing(channels)
+    void this.#catchUp(subscription)
     void this.#probe(subscription)
+  }
+
+  /** Subscribes to what has come to the channels since. The lease is as good for them: it says that nothing was lost. */
+  async #catchUp(subscription: Subscription): Promise<void> {
+    const late = this.#options.channels().filter(channel => !this.#heard.has(channel))
+    if (late.length === 0) return
+    try {
+      await subscription.add(late)
+    } catch (error) {
+      if (this.#subscription === subscription)
+        this.#close(error instanceof Error ? error.message : String(error))
+      return
+    }
+    if (this.#subscription !== subscription) return
+    for (const channel of late) this.#heard.add(channel)
+    this.#listener.hearing(late)
   }
 
   /** Ends the subscription, whatever its state, and opens a new one. */

@@ -1,6 +1,6 @@
+import { flag, isObject, orElse } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import { type EncryptionKey, keyBytes } from '../codec/key-ring.js'
-import { flag, isObject, orElse } from './checks.js'
 import { checkNamesOfKey } from './names.js'
 import type { StoreOptions } from './store-options.js'
 

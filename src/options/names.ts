@@ -1,5 +1,6 @@
+import { isObject } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
-import { isObject } from './checks.js'
+import { sharedBus } from '../bus/shared-bus.js'
 
 const NAMES: Record<string, readonly string[]> = {
   '': [
@@ -38,6 +39,22 @@ const NAMES: Record<string, readonly string[]> = {
   maxSessions: ['by', 'max', 'onLimit'],
 }
 const NAMES_OF_A_KEY = ['id', 'secret']
+const NAMES_OF_A_CLUSTER = [
+  'redis',
+  'nodeId',
+  'endpoint',
+  'meta',
+  'leaseTtl',
+  'heartbeat',
+  'cacheTtl',
+  'keyPrefix',
+  'onNodeIdConflict',
+  'maxStaleness',
+  'probeEvery',
+  'deadline',
+  'logger',
+  'clock',
+]
 
 /** What other stores call it, written without case and separators, and what it is here. */
 const ELSEWHERE = new Map(
@@ -69,6 +86,21 @@ const ELSEWHERE = new Map(
   }),
 )
 
+/** The same for a SessionCluster. */
+const CLUSTER_ELSEWHERE = new Map(
+  Object.entries({
+    client: 'redis',
+    connectionstring: 'redis',
+    url: 'redis',
+    localendpoint: 'endpoint',
+    registrationttl: 'leaseTtl (in milliseconds)',
+    ttl: 'leaseTtl (in milliseconds)',
+    heartbeatinterval: 'heartbeat (in milliseconds)',
+    prefix: 'keyPrefix',
+    database: 'redis: new Redis({ db })',
+  }),
+)
+
 /** What belongs to the client. */
 const OF_THE_CLIENT = ['host', 'port', 'db', 'password', 'username', 'sentinels', 'name', 'tls']
 /** What other stores have and this one has not. */
@@ -78,7 +110,8 @@ const NOWHERE = ['disablettl', 'scancount']
 export function checkNames(options: object): void {
   for (const [group, known] of Object.entries(NAMES)) {
     const value = group === '' ? options : (options as Record<string, unknown>)[group]
-    if (isObject(value)) check(group, value, known)
+    // A SessionCluster has checked its own.
+    if (isObject(value) && !(sharedBus in value)) check(group, value, known)
   }
 }
 
@@ -87,19 +120,24 @@ export function checkNamesOfKey(place: string, key: object): void {
   check(place, key, NAMES_OF_A_KEY)
 }
 
-function check(group: string, options: object, known: readonly string[]): void {
+/** The same for the options of a SessionCluster. */
+export function checkClusterNames(options: object): void {
+  check('', options, NAMES_OF_A_CLUSTER, CLUSTER_ELSEWHERE)
+}
+
+function check(group: string, options: object, known: readonly string[], elsewhere = ELSEWHERE): void {
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue
     const place = group === '' ? name : `${group}.${name}`
     const plain = name.toLowerCase()
     if (group === '' && OF_THE_CLIENT.includes(plain)) {
       throw new OptionError(
-        `${place}: give it to the client, and that to the store: { redis: new Redis({ ${name} }) }`,
+        `${place}: give it to the client, and pass that: { redis: new Redis({ ${name} }) }`,
       )
     }
     if (group === '' && NOWHERE.includes(plain))
       throw new OptionError(`${place}: this store has nothing like it`)
-    const suggestion = suggest(name, group, known)
+    const suggestion = suggest(name, group, known, elsewhere)
     throw new OptionError(
       suggestion
         ? `${place}: there is no such option; did you mean ${suggestion}?`
@@ -108,9 +146,14 @@ function check(group: string, options: object, known: readonly string[]): void {
   }
 }
 
-function suggest(name: string, group: string, known: readonly string[]): string | undefined {
+function suggest(
+  name: string,
+  group: string,
+  known: readonly string[],
+  names: ReadonlyMap<string, string>,
+): string | undefined {
   const plain = name.toLowerCase().replace(/[^a-z]/g, '')
-  const elsewhere = ELSEWHERE.get(plain)
+  const elsewhere = names.get(plain)
   const same = known.find(other => other.toLowerCase() === plain)
   const near = known.find(other => distance(other.toLowerCase(), plain) <= 2)
   const here = same ?? (elsewhere ? undefined : near)

@@ -1,13 +1,4 @@
-import { hostname } from 'node:os'
 import type { Cluster, Redis } from 'ioredis'
-import { type Clock, systemClock } from '../base/clock.js'
-import { OptionError } from '../base/errors.js'
-import { type Logger, silentLogger } from '../base/logger.js'
-import { COMPRESSION_ALGORITHMS, type CompressionAlgorithm } from '../codec/compression.js'
-import { type CheckedSerializer, checkedSerializer, jsonSerializer } from '../codec/serializer.js'
-import type { GuardOptions } from '../redis/guarded-port.js'
-import { OWN } from '../redis/keyspace.js'
-import type { IdHashing } from '../redis/session-names.js'
 import {
   duration,
   group,
@@ -20,28 +11,30 @@ import {
   text,
   whole,
   withoutSecret,
-} from './checks.js'
+} from '../base/checks.js'
+import { type Clock, systemClock } from '../base/clock.js'
+import { OptionError } from '../base/errors.js'
+import { type Logger, silentLogger } from '../base/logger.js'
+import { COMPRESSION_ALGORITHMS, type CompressionAlgorithm } from '../codec/compression.js'
+import { type CheckedSerializer, checkedSerializer, jsonSerializer } from '../codec/serializer.js'
+import type { GuardOptions } from '../redis/guarded-port.js'
+import { OWN } from '../redis/keyspace.js'
+import type { IdHashing } from '../redis/session-names.js'
+import { type BusConfig, parseCluster } from './bus-options.js'
 import { type EncryptionConfig, parseEncryption } from './encryption-options.js'
 import { checkNames } from './names.js'
+import { parseRedis } from './redis-option.js'
 import type { StoreOptions } from './store-options.js'
 import { parseUserOptions, type UserConfig } from './user-options.js'
 
 /** Every option, complete and checked. */
-export interface Config extends UserConfig {
+export interface Config extends UserConfig, BusConfig {
   readonly redis: Redis | Cluster | string
   readonly prefix: string
   readonly ttl: number | ((session: never) => number)
   readonly touchEvery: number
   readonly tombstoneTtl: number
   readonly cache: false | { readonly maxEntries: number; readonly ttl: number }
-  readonly cluster:
-    | false
-    | {
-        readonly nodeId: string
-        readonly channel: string | undefined
-        readonly maxStaleness: number
-        readonly probeEvery: number
-      }
   readonly deadline: number
   readonly retry: GuardOptions['retry']
   readonly breaker: GuardOptions['breaker']
@@ -70,15 +63,17 @@ export function parseOptions<Session extends object, IndexName extends string>(
   }
   checkNames(options)
   const cache = group('cache', options.cache, { unset: {}, names: 'maxEntries, ttl' })
-  const cluster = group('cluster', options.cluster, {
-    unset: {},
-    names: 'nodeId, channel, maxStaleness, probeEvery',
-  })
+  const { shared, cluster } = parseCluster(options.cluster)
+  if (shared && options.redis !== undefined) {
+    throw new OptionError(
+      'redis: leave it out where cluster is a SessionCluster, whose connections are shared',
+    )
+  }
   const deadline = duration('deadline', orElse(options.deadline, 1_000), 1)
   const tombstoneTtl = duration('tombstoneTtl', orElse(options.tombstoneTtl, 600_000), 1_000)
   const heldFor = cache && parseHeldFor(orElse(cache.ttl, Math.min(30_000, tombstoneTtl / 2)), tombstoneTtl)
   return Object.freeze({
-    redis: redis(orElse(options.redis, 'redis://127.0.0.1:6379')),
+    redis: parseRedis(options.redis),
     prefix: prefix(orElse(options.prefix, 'sess:')),
     ttl: lifetime(orElse(options.ttl, 86_400_000)),
     touchEvery: duration('touchEvery', orElse(options.touchEvery, 60_000), 0),
@@ -87,7 +82,8 @@ export function parseOptions<Session extends object, IndexName extends string>(
       maxEntries: whole('cache.maxEntries', orElse(cache.maxEntries, 10_000), MOST_ENTRIES),
       ttl: heldFor as number,
     },
-    cluster: cluster && parseCluster(cluster),
+    cluster,
+    shared,
     deadline,
     retry: parseRetry(options.retry),
     breaker: parseBreaker(options.breaker),
@@ -113,33 +109,6 @@ function parseHeldFor(value: unknown, tombstoneTtl: number): number {
   const heldFor = duration('cache.ttl', value, 1)
   if (heldFor <= tombstoneTtl / 2) return heldFor
   throw invalid('cache.ttl', heldFor, `at most half of tombstoneTtl (${tombstoneTtl} ms)`)
-}
-
-function parseCluster(
-  cluster: Exclude<StoreOptions<object>['cluster'], false | undefined>,
-): Config['cluster'] {
-  const maxStaleness = duration('cluster.maxStaleness', orElse(cluster.maxStaleness, 2_000), 20)
-  const probeEvery = duration(
-    'cluster.probeEvery',
-    orElse(cluster.probeEvery, Math.min(500, maxStaleness / 4)),
-    5,
-  )
-  if (probeEvery > maxStaleness / 2) {
-    throw invalid(
-      'cluster.probeEvery',
-      probeEvery,
-      `at most half of cluster.maxStaleness (${maxStaleness} ms)`,
-    )
-  }
-  return {
-    nodeId: text(
-      'cluster.nodeId',
-      orElse(cluster.nodeId, process.env.NODE_ID || `${hostname()}:${process.pid}`),
-    ),
-    channel: cluster.channel === undefined ? undefined : text('cluster.channel', cluster.channel),
-    maxStaleness,
-    probeEvery,
-  }
 }
 
 function parseRetry(value: StoreOptions['retry']): Config['retry'] {
@@ -195,38 +164,6 @@ function parseCompression(value: StoreOptions['compression']): Config['compressi
   )
 }
 
-function redis(value: unknown): Redis | Cluster | string {
-  if (typeof value === 'string') {
-    if (/^rediss?:\/\//.test(value) && URL.canParse(value)) return value
-    throw invalid('redis', hidePassword(value), "an ioredis client or a URL such as 'redis://127.0.0.1:6379'")
-  }
-  if (!isObject(value)) throw invalid('redis', value, 'an ioredis client or a URL')
-  const client = value as Partial<Redis> & {
-    isOpen?: unknown
-    options?: { role?: string; scaleReads?: unknown }
-  }
-  if (typeof client.isOpen === 'boolean') {
-    throw new OptionError("redis: this is a client of the package 'redis'; pass one of ioredis, or a URL")
-  }
-  if (typeof client.evalsha !== 'function' || typeof client.duplicate !== 'function') {
-    throw new OptionError(
-      "redis: this is no ioredis client; pass new Redis({ ... }) from 'ioredis', or a URL",
-    )
-  }
-  const { role, scaleReads } = client.options ?? {}
-  if (role === 'slave') {
-    throw new OptionError(
-      "redis: this client is connected to a replica (role: 'slave'), which takes no writes",
-    )
-  }
-  if (scaleReads !== undefined && scaleReads !== 'master') {
-    throw new OptionError(
-      'redis: this cluster client reads from replicas (scaleReads), which lag behind; pass one that does not',
-    )
-  }
-  return value as Redis | Cluster
-}
-
 function prefix(value: unknown): string {
   const given = text('prefix', value, { empty: true })
   if (given.startsWith(OWN))
@@ -237,8 +174,4 @@ function prefix(value: unknown): string {
 function lifetime(value: unknown): Config['ttl'] {
   if (typeof value === 'function') return value as Config['ttl']
   return lifeOf('ttl', value)
-}
-
-function hidePassword(url: string): string {
-  return url.replace(/^((?:rediss?|https?):?\/\/)?.*@/is, '$1***@').replace(/\?.*$/, '?***')
 }

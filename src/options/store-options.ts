@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis'
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import type { SharesBus } from '../bus/shared-bus.js'
 import type { CompressionAlgorithm } from '../codec/compression.js'
 import type { EncryptionKey } from '../codec/key-ring.js'
 import type { Serializer } from '../codec/serializer.js'
@@ -41,10 +42,14 @@ export interface StoreOptions<
         /** How long one is held; what bounds staleness where nobody sends messages. @default 30_000 */
         ttl?: number | undefined
       }
-  /** How nodes keep each other up to date; false for a store that stands alone. */
+  /**
+   * How nodes keep each other up to date; false for a store that stands alone. A `SessionCluster` shares its connections and
+   * its node id.
+   */
   cluster?:
     | false
     | undefined
+    | SharesBus
     | {
         /** The name of this node in messages, logs and events. @default NODE_ID of the environment, or hostname:pid */
         nodeId?: string | undefined

@@ -1,8 +1,8 @@
+import { group, invalid, isObject, lifeOf, oneOf, orElse, whole } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import type { IndexFunction } from '../indexes/session-indexes.js'
 import type { Merge } from '../sessions/conflicts.js'
 import type { OnLimit } from '../sessions/session-limit.js'
-import { group, invalid, isObject, lifeOf, oneOf, orElse, whole } from './checks.js'
 import type { StoreOptions } from './store-options.js'
 
 /** What sessions are found by, and what may become of them. */

@@ -35,6 +35,10 @@ export interface GuardOptions {
   emit: Emit
   /** Told when a write was given up, or sent again: what was sent of it before may be executed long after this. */
   doubtful: () => void
+  /** Others use the port as well: it is not closed. */
+  borrowed?: boolean
+  /** Whose port it is, for the reader of an error. @default 'store' */
+  owner?: 'cluster'
 }
 
 interface Call {
@@ -163,7 +167,7 @@ export class GuardedPort implements RedisPort {
     this.#closed = true
     this.#breakers?.close()
     for (const attempt of this.#opening) attempt.abort()
-    this.#port.close()
+    if (!this.#options.borrowed) this.#port.close()
   }
 
   async #open(
@@ -198,7 +202,7 @@ export class GuardedPort implements RedisPort {
   }
 
   async #guard<T>(call: Call, send: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw new ClosedError()
+    if (this.#closed) throw new ClosedError(this.#options.owner)
     const { clock, deadline } = this.#options
     const left = Math.min(deadline, (call.until ?? Number.POSITIVE_INFINITY) - clock.monotonic())
     // Not sent at all, so nothing about it is unknown.

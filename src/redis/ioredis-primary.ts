@@ -70,6 +70,9 @@ export class IoredisPrimary implements RedisPrimary {
       confirmed = true
       return {
         runId,
+        async add(more) {
+          await connection.subscribe(...more)
+        },
         close() {
           confirmed = false
           connection.disconnect()

@@ -94,5 +94,7 @@ export interface SubscriptionListener {
 export interface Subscription {
   /** The server's run_id; empty where an ACL or a proxy hides it. */
   readonly runId: string
+  /** Hears more channels; resolves when the server has confirmed them. */
+  add(channels: readonly string[]): Promise<void>
   close(): void
 }

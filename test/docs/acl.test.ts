@@ -2,7 +2,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { ClusteredRedisStore, type IdHashing, ReplicationError, type StoreOptions } from '../../src/index.js'
+import {
+  ClusteredRedisStore,
+  type IdHashing,
+  ReplicationError,
+  SessionCluster,
+  type StoreOptions,
+} from '../../src/index.js'
 import { startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { ROOT } from '../support/run-command.js'
@@ -18,6 +24,8 @@ let rules: string[]
 let commands: string[]
 /** What indexes need on top of it. */
 let ofIndexes: string[]
+/** What a SessionCluster needs on top of it. */
+let ofClusters: string[]
 let users = 0
 
 /** The rules that the documentation asks for, without "ACL SETUSER sessions on >secret". */
@@ -28,6 +36,8 @@ beforeAll(async () => {
   commands = rules.filter(rule => rule.startsWith('+'))
   const more = /<!-- acl indexes -->\n```\nACL SETUSER sessions (.+)\n```/.exec(text)?.[1] ?? ''
   ofIndexes = more.split(' ')
+  const last = /<!-- acl cluster -->\n```\nACL SETUSER sessions (.+)\n```/.exec(text)?.[1] ?? ''
+  ofClusters = last.split(' ')
 })
 
 interface Trial {
@@ -128,6 +138,47 @@ async function attemptIndexed(
   return { failed: [...new Set(failed)], pruned }
 }
 
+/** Does all that a cluster does, as a user with these rights. */
+async function attemptCluster(admin: Redis, server: RedisServer, rights: string[]): Promise<string[]> {
+  const name = `user${++users}`
+  await admin.acl('SETUSER', name, 'on', '>secret', ...rights)
+  const options = { keyPrefix: `crs:${name}:`, leaseTtl: 900, heartbeat: 100, probeEvery: 20, cacheTtl: 0 }
+  const open = (nodeId: string) => {
+    const redis = server.client({ username: name, password: 'secret', enableReadyCheck: false })
+    const cluster = new SessionCluster({ ...options, redis, nodeId })
+    onTestFinished(() => cluster.shutdown())
+    return cluster
+  }
+  const [a, b] = [open('a'), open('b')]
+  const failed: string[] = []
+  const step = (what: string, done: Promise<unknown>) => done.catch(() => failed.push(what))
+  await step('start', Promise.all([a.start(), b.start()]))
+  await step('list', a.nodes.list())
+  await step(
+    'claim',
+    a.claims.acquire('x').then(claim => claim.release()),
+  )
+  await step('assert', b.claims.assert('x', Number.MAX_SAFE_INTEGER))
+  await step(
+    'handle',
+    a.handles.register('x').then(() => a.handles.register('y')),
+  )
+  await step('remove', a.handles.remove('y'))
+  await step('resolve', b.handles.resolve('x'))
+  await step('service', a.services.register({ name: 'users', host: 'localhost', port: 1 }))
+  await a.shutdown()
+  await step(
+    'gone',
+    until(async () => (await b.nodes.list()).length === 1, { timeout: 500 }),
+  )
+  const remains = () => admin.exists(`${options.keyPrefix}{registry}:remains`)
+  await step(
+    'sweep',
+    until(async () => (await remains()) === 0, { timeout: 2_000 }),
+  )
+  return failed
+}
+
 describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
   let server: RedisServer
   let admin: Redis
@@ -198,6 +249,22 @@ describe.skipIf(!realRedis())('the access rights in docs/redis-keys.md', () => {
       ]),
     )
     expect(Object.fromEntries(trials)).toEqual(lost)
+  })
+
+  it('suffice with those for a cluster, and none of these is there for nothing', async () => {
+    const all = [...rules, ...ofClusters]
+    expect(await attemptCluster(admin, server, all)).toEqual([])
+    const trials = await Promise.all(
+      ofClusters.map(right =>
+        attemptCluster(
+          admin,
+          server,
+          all.filter(rule => rule !== right),
+        ),
+      ),
+    )
+    const needless = ofClusters.filter((_right, index) => trials[index]?.length === 0)
+    expect(needless).toEqual([])
   })
 
   it('suffice with one more for waitForReplicas', async () => {

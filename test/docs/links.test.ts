@@ -129,8 +129,8 @@ describe('the tables of the README', () => {
   }
 
   /** Those that no table has, be it as `name`, `name(...)` or `name` of a method. */
-  function missing(names: readonly string[]): string[] {
-    const known = [...namesInTables(page('README.md'))].map(name => name.replace(/\(.*$/, ''))
+  function missing(names: readonly string[], path = 'README.md'): string[] {
+    const known = [...namesInTables(page(path))].map(name => name.replace(/\(.*$/, ''))
     return names.filter(name => !known.includes(name))
   }
 
@@ -168,6 +168,34 @@ describe('the tables of the README', () => {
     expect(missing(indexed.filter(name => name !== '[Symbol.asyncIterator]'))).toEqual([])
   })
 
+  it('and those of docs/cluster.md have every option, method and event of a cluster', async () => {
+    const places: [file: string, name: string][] = [
+      ['src/options/cluster-options.ts', 'ClusterOptions'],
+      ['src/base/cluster-events.ts', 'ClusterEvents'],
+      ['src/nodes/nodes.ts', 'Nodes'],
+      ['src/nodes/nodes.ts', 'NodeInfo'],
+      ['src/nodes/claims.ts', 'Claims'],
+      ['src/nodes/claims.ts', 'AcquireOptions'],
+      ['src/nodes/claim.ts', 'Claim'],
+      ['src/nodes/handles.ts', 'Handles'],
+      ['src/services/services.ts', 'Services'],
+      ['src/services/services.ts', 'RegisterOptions'],
+      ['src/services/services.ts', 'PickOptions'],
+      ['src/services/service-instance.ts', 'ServiceDescription'],
+      ['src/services/service-instance.ts', 'ServiceFilter'],
+      ['src/services/service-registration.ts', 'ServiceRegistration'],
+      ['src/cluster.ts', 'SessionCluster'],
+    ]
+    const internal = ['[sharedBus]', 'releaseAll', 'lose', 'leave']
+    for (const [file, name] of places) {
+      const names = (await membersOf(file, name)).map(each => each.replaceAll("'", ''))
+      const offered = names.filter(each => !internal.includes(each))
+      expect(missing(offered, 'docs/cluster.md').map(each => `${name}.${each}`)).toEqual([])
+    }
+    const events = await readFile(join(ROOT, 'src/base/cluster-events.ts'), 'utf8')
+    expect([...events.matchAll(/^ {2}'?([\w:]+)'?: \[/gm)]).toHaveLength(5)
+  })
+
   it('have every event, every number and every state of health', async () => {
     const events = await membersOf('src/base/store-events.ts', 'StoreEvents')
     expect(missing(events.filter(name => !name.includes('.')))).toEqual([])
@@ -201,7 +229,8 @@ describe('the tables of the README', () => {
   })
 
   it('have every error in docs/errors.md', async () => {
-    const source = await readFile(join(ROOT, 'src/base/errors.ts'), 'utf8')
+    const places = ['src/base/errors.ts', 'src/base/cluster-errors.ts']
+    const source = (await Promise.all(places.map(file => readFile(join(ROOT, file), 'utf8')))).join('\n')
     const known = namesInTables(page('docs/errors.md'))
     for (const [, name = ''] of source.matchAll(/class (\w+)/g)) expect(known).toContain(name)
     const files = (await readdir(join(ROOT, 'src'), { recursive: true })).filter(name => name.endsWith('.ts'))

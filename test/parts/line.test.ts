@@ -12,6 +12,9 @@ let told: string[]
 /** What a subscription is to become; a test may replace it. */
 let subscribe: (listener: SubscriptionListener) => Promise<void>
 let opened: { listener: SubscriptionListener; closed: boolean }[]
+let channels: string[]
+/** What becomes of a SUBSCRIBE on a subscription that is there. */
+let add: (channels: readonly string[]) => Promise<void>
 /** What the server says to a probe, once it has echoed it. */
 let answer: () => string[]
 let echo: boolean
@@ -26,6 +29,8 @@ beforeEach(() => {
   clock = new ManualClock()
   told = []
   opened = []
+  channels = ['channel']
+  add = async () => {}
   probes = []
   subscribe = async () => {}
   answer = () => ['run', 'history', '', '']
@@ -44,7 +49,11 @@ function open(): Line {
       await subscribe(listener)
       const subscription = { listener, closed: false }
       opened.push(subscription)
-      return { runId, close: () => (subscription.closed = true) }
+      return {
+        runId,
+        add: (more: string[]) => add(more),
+        close: () => (subscription.closed = true),
+      }
     },
   } as unknown as RedisPrimary
   const port = {
@@ -62,7 +71,7 @@ function open(): Line {
     port,
     primary,
     clock,
-    channel: 'channel',
+    channels: () => channels,
     privateChannel: 'private',
     probeKey: () => probeKey,
     maxStaleness: MAX_STALENESS,
@@ -70,8 +79,8 @@ function open(): Line {
     nextNonce: () => ++nonces,
   }
   return new Line(options, {
-    message: text => told.push(`message ${text}`),
-    hearing: () => told.push('hearing'),
+    message: (_channel, text) => told.push(`message ${text}`),
+    hearing: heard => told.push(heard.includes('channel') ? 'hearing' : `hearing ${heard}`),
     deaf: reason => told.push(`deaf: ${reason}`),
     trouble: reason => told.push(`trouble: ${reason}`),
     heard: () => told.push('heard'),
@@ -373,3 +382,96 @@ interface Late {
   reply(answer: string[]): void
   fail(error: Error): void
 }
+
+describe('a channel that comes later', () => {
+  it('is heard on the same subscription, and no probe is needed for it', async () => {
+    const added: string[] = []
+    add = async more => void added.push(...more)
+    await start()
+    const since = line.heardSince
+    channels = ['channel', 'another']
+    expect(line.hears('another')).toBe(false)
+    line.carry()
+    await settled()
+    expect([added, line.hears('another'), line.hears('channel'), line.heardSince]).toEqual([
+      ['another'],
+      true,
+      true,
+      since,
+    ])
+    expect(told).toEqual(['hearing', 'heard', 'hearing another'])
+    expect(opened).toHaveLength(1)
+    line.carry()
+    await settled()
+    expect(added).toEqual(['another'])
+  })
+
+  it('is not heard before the server has confirmed it', async () => {
+    let confirm = () => {}
+    add = () => new Promise(resolve => (confirm = resolve))
+    await start()
+    channels = ['channel', 'another']
+    line.carry()
+    await settled()
+    expect(line.hears('another')).toBe(false)
+    confirm()
+    await settled()
+    expect(line.hears('another')).toBe(true)
+  })
+
+  it('is taken along by a subscription that is being opened', async () => {
+    subscribe = async () => {
+      channels = ['channel', 'another']
+      line.carry()
+    }
+    await start()
+    expect(told.filter(each => each.startsWith('hearing'))).toEqual(['hearing', 'hearing another'])
+    expect(line.hears('another')).toBe(true)
+  })
+
+  it('costs the subscription if the server refuses it, and is there on the next', async () => {
+    await start()
+    add = refuse
+    channels = ['channel', 'another']
+    line.carry()
+    await settled()
+    expect([line.hearing, line.hears('channel'), line.trouble, opened[0]?.closed]).toEqual([
+      false,
+      false,
+      'refused',
+      true,
+    ])
+    await pass(50)
+    expect([line.hears('channel'), line.hears('another')]).toEqual([true, true])
+  })
+
+  it.each([
+    ['is confirmed', async () => {}],
+    ['is refused', refuse],
+  ])('is nothing to a subscription that was closed before it %s', async (_outcome, outcome) => {
+    let answerAdd = () => {}
+    add = () => new Promise<void>(resolve => (answerAdd = resolve)).then(outcome)
+    await start()
+    channels = ['channel', 'another']
+    line.carry()
+    opened[0]?.listener.closed()
+    subscribe = refuse
+    answerAdd()
+    await settled()
+    expect([line.hearing, line.hears('another'), line.trouble]).toEqual([false, false, CLOSED])
+    expect(told.filter(each => each.includes('another'))).toEqual([])
+  })
+
+  it('that was refused too late costs no subscription that came after', async () => {
+    let answerAdd = () => {}
+    add = () => new Promise<void>(resolve => (answerAdd = resolve)).then(refuse)
+    await start()
+    channels = ['channel', 'another']
+    line.carry()
+    opened[0]?.listener.closed()
+    await pass(50)
+    answerAdd()
+    await settled()
+    expect([line.hears('another'), opened[1]?.closed]).toEqual([true, false])
+  })
+})

@@ -11,6 +11,7 @@ export interface Defence {
 
 const cache = 'src/cache/local-cache.js'
 const bus = 'src/bus/channel-bus.js'
+const lines = 'src/bus/lines.js'
 const line = 'src/bus/line.js'
 const lease = 'src/bus/echo-lease.js'
 const scripts = 'test/support/script-model.js'
@@ -44,15 +45,16 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'the lease ends',
-    file: bus,
+    file: lines,
     defended: 'return age !== null && age < this.#options.maxStaleness;',
     defenceless: 'return age !== null;',
   },
   {
     name: 'memory is emptied when the subscriber is closed, or subscribed again',
-    file: bus,
-    defended: '#miss(reason) {',
-    defenceless: '#miss(reason) {\n        if (/closed|confirmed/.test(reason)) return;',
+    file: lines,
+    defended: '#miss(reason, channels = this.#listeners.keys()) {',
+    defenceless:
+      '#miss(reason, channels = this.#listeners.keys()) {\n        if (/closed|confirmed/.test(reason)) return;',
   },
   {
     name: 'nothing enters memory while deaf, and all tickets are void after it',
@@ -210,26 +212,26 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'every primary has a line of its own',
-    file: bus,
+    file: lines,
     defended: '.filter(({ owns }) => keyspace.probe(owns) !== undefined)',
     defenceless: '.slice(0, 1)',
   },
   {
     name: 'every line has to have heard lately',
-    file: bus,
+    file: lines,
     defended: 'oldest = Math.max(oldest, elapsed(line.heardSince, now));',
     defenceless: 'oldest = Math.min(oldest || 1e9, elapsed(line.heardSince, now));',
   },
   {
     name: 'a primary that is gone empties memory',
-    file: bus,
+    file: lines,
     defended: "this.#miss('a primary is gone');",
     defenceless: '',
     unnoticed: 'the epoch changes when primaries do, and empties memory with the next probe of the others',
   },
   {
     name: 'primaries that the client does not know are noticed by cluster_size',
-    file: bus,
+    file: lines,
     defended: 'this.#unknownPrimaries = count !== port.primaries().length;',
     defenceless: 'this.#unknownPrimaries = false;',
     unnoticed: 'the epoch says so, too; without either it takes some 10,000 seeds',

@@ -31,6 +31,7 @@ export class Subscribers {
       })
       this.links.add(link)
       link.listener = (channel, text) => listener.message(channel, text)
+      const add = () => Promise.reject(new Error('Its stores share no line'))
       const close = () => {
         this.links.delete(link)
         link.close()
@@ -44,7 +45,7 @@ export class Subscribers {
         server.subscribe(link, channels)
         link.toClient(() => {
           confirmed = true
-          resolve({ runId, close })
+          resolve({ runId, add, close })
         })
       })
     })

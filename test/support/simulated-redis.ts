@@ -16,7 +16,7 @@ export type Step = (label: string) => Promise<unknown>
 
 interface Subscriber {
   name: string
-  channels: readonly string[]
+  channels: string[]
   listener: SubscriptionListener
   lane: Lane
 }
@@ -73,12 +73,16 @@ export class SimulatedRedis implements ScriptedServer {
     if (this.refuseSubscribers) throw new Error('Connection is closed.')
     const subscriber = {
       name,
-      channels,
+      channels: [...channels],
       listener,
       lane: new Lane(label => this.step(`${name} hears ${label}`)),
     }
     this.#subscribers.add(subscriber)
-    return { runId: this.runId, close: () => this.#subscribers.delete(subscriber) }
+    return {
+      runId: this.runId,
+      add: async more => void subscriber.channels.push(...more),
+      close: () => this.#subscribers.delete(subscriber),
+    }
   }
 
   /** The connections on which a node listens break; what is on its way to it is lost. */

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
-import { OptionError } from '../base/errors.js'
+import { OptionError } from './errors.js'
+import type { JsonObject } from './json.js'
 
 const LONGEST_DURATION = 10 * 365 * 86_400_000
 const LONGEST_QUOTE = 100
@@ -93,4 +94,38 @@ export function isObject(value: unknown): value is object {
 function quoted(value: unknown): string {
   if (typeof value === 'function') return 'a function'
   return inspect(value, { maxStringLength: LONGEST_QUOTE })
+}
+
+const LONGEST_NAME = 256
+const LARGEST_META = 8 * 1024
+
+/** What something is called in Redis and in messages: any text, but not an endless one. */
+export function nameOf(what: string, value: unknown): string {
+  const given = text(what, value)
+  if (given.length <= LONGEST_NAME) return given
+  throw new OptionError(`${what}: got ${given.length} characters, allowed are ${LONGEST_NAME}`)
+}
+
+/** An object of the app's own, as JSON has it: what is answered is a copy. */
+export function metaOf(what: string, value: unknown): JsonObject {
+  const given = orElse(value, {})
+  if (!isObject(given)) throw invalid(what, given, 'an object that JSON can hold')
+  let json: string
+  try {
+    json = JSON.stringify(given)
+  } catch (error) {
+    throw new OptionError(`${what}: JSON cannot hold it: ${(error as Error).message}`)
+  }
+  if (json.length <= LARGEST_META) return JSON.parse(json)
+  throw new OptionError(`${what}: got ${json.length} characters of JSON, allowed are ${LARGEST_META}`)
+}
+
+/** Where something can be reached: `host:port`, or a URL with a host. */
+export function endpointOf(what: string, value: unknown): string {
+  const given = text(what, value)
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(given)
+  const address = hasScheme ? given : `tcp://${given}`
+  const complete = URL.canParse(address) && new URL(address).hostname !== ''
+  if (complete && given.length <= LONGEST_NAME && (hasScheme || /:[1-9]\d*$/.test(given))) return given
+  throw invalid(what, given, "an address such as '10.0.0.5:3000' or 'http://10.0.0.5:3000'")
 }

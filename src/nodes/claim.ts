@@ -1,0 +1,111 @@
+import type { Clock } from '../base/clock.js'
+import { ClaimLostError } from '../base/cluster-errors.js'
+
+/** How many attempts to renew it there are within its time, if each fails at once. */
+const RENEWALS = 3
+const RETRIES_PER_RENEWAL = 4
+/** It is over here so much of its time before it is over in Redis: whoever works under it needs some to stop. */
+const RESERVE = 0.1
+
+interface ClaimOptions {
+  name: string
+  token: number
+  ttl: number
+  clock: Clock
+  /** When it was asked for, on the monotonic clock. */
+  sentAt: number
+  /** Whether the node may still act: asked, not told. */
+  nodeActive: () => boolean
+  /** False if it is over. */
+  renew: () => Promise<boolean>
+  /** False if it was over before. */
+  release: () => Promise<boolean>
+  over: () => void
+}
+
+/**
+ * A name that this node holds: a lease with fencing. It is renewed until it is released or lost. While a process is paused
+ * it may go to another, unnoticed; so what it protects has to compare tokens.
+ */
+export class Claim {
+  readonly name: string
+  /** Larger than the token of every earlier claim of this name: what the protected resource compares. */
+  readonly token: number
+  readonly #options: ClaimOptions
+  readonly #abort = new AbortController()
+  #until: number
+  #cancelRenewal: () => void = () => {}
+  #cancelEnd: () => void = () => {}
+
+  /** Made by `claims.acquire`. @internal */
+  constructor(options: ClaimOptions) {
+    this.#options = options
+    this.name = options.name
+    this.token = options.token
+    this.#until = options.sentAt
+    this.#hold(options.sentAt)
+  }
+
+  /** Aborted when the claim is over, at the latest a tenth of its time before another node can have it. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  /** Whether this node may act under the name now. Exact also after a pause of the process, before `signal` has fired. */
+  held(): boolean {
+    const { clock, nodeActive } = this.#options
+    return !this.signal.aborted && clock.monotonic() < this.#until && nodeActive()
+  }
+
+  /** Gives it back. False if it was over before. */
+  async release(): Promise<boolean> {
+    const held = !this.signal.aborted
+    this.lose('it was released')
+    return held && (await this.#options.release())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release().then(() => {})
+  }
+
+  /** It is over. @internal */
+  lose(reason: string): void {
+    if (this.signal.aborted) return
+    this.#cancelRenewal()
+    this.#cancelEnd()
+    this.#options.over()
+    this.#abort.abort(new ClaimLostError(this.name, reason))
+  }
+
+  #hold(sentAt: number): void {
+    const { clock, ttl } = this.#options
+    this.#until = sentAt + ttl * (1 - RESERVE)
+    this.#cancelEnd()
+    this.#cancelEnd = clock.after(Math.max(0, this.#until - clock.monotonic()), () =>
+      this.lose('it could not be renewed in time'),
+    )
+    this.#renewIn(sentAt + ttl / RENEWALS - clock.monotonic())
+  }
+
+  #renewIn(ms: number): void {
+    this.#cancelRenewal()
+    this.#cancelRenewal = this.#options.clock.after(Math.max(0, ms), () => void this.#renew())
+  }
+
+  async #renew(): Promise<void> {
+    const { clock, renew, ttl } = this.#options
+    const sentAt = clock.monotonic()
+    if (!this.held()) return this.lose('it could not be renewed in time')
+    let held: boolean
+    try {
+      held = await renew()
+    } catch {
+      // Redis is away: the end comes by itself, unless Redis comes first.
+      if (!this.signal.aborted) this.#renewIn(ttl / RENEWALS / RETRIES_PER_RENEWAL)
+      return
+    }
+    if (this.signal.aborted) return
+    if (held) this.#hold(sentAt)
+    else this.lose('another node may have it')
+  }
+}

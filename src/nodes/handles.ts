@@ -1,0 +1,130 @@
+import { nameOf } from '../base/checks.js'
+import { HandleTakenError } from '../base/cluster-errors.js'
+import type { NodeRef } from '../base/cluster-events.js'
+import type { StoreError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import { entryFrom, nodeOf } from './entry.js'
+import {
+  registerHandlesScript,
+  removeHandleScript,
+  resolveHandleScript,
+  sweepScript,
+} from './handle-scripts.js'
+import { type Dependant, type Membership, ownerOf } from './membership.js'
+import type { RegistryKeys } from './registry-keys.js'
+
+const REGISTERED_AT_ONCE = 200
+
+interface HandlesOptions {
+  port: GuardedPort
+  keys: RegistryKeys
+  membership: Membership
+  logger: Logger
+}
+
+/** Names for what a node has: whoever knows one finds the node. They vanish with it. */
+export class Handles {
+  readonly #options: HandlesOptions
+  readonly #own = new Set<string>()
+  /** Whether all of them are to be registered anew. */
+  #lost = false
+  #sweeping = false
+
+  /** Made by a SessionCluster. @internal */
+  constructor(options: HandlesOptions) {
+    this.#options = options
+    const dependant: Dependant = {
+      fenced: () => {
+        this.#lost = true
+      },
+      renewed: (fresh, remains) => {
+        this.#lost ||= fresh
+        if (this.#lost) void this.#registerAnew()
+        if (remains !== '') void this.#sweep(remains)
+      },
+    }
+    options.membership.depend(dependant)
+  }
+
+  /** Makes the handle lead to this node. Rejects with HandleTakenError if it leads to another that lives. */
+  async register(handle: string): Promise<void> {
+    const given = nameOf('handle', handle)
+    const [taken] = await this.#register([given])
+    if (taken) throw taken
+    this.#own.add(given)
+  }
+
+  /** False if it was not this node's; then it stays where it is. */
+  async remove(handle: string): Promise<boolean> {
+    const given = nameOf('handle', handle)
+    const { port, keys, membership } = this.#options
+    this.#own.delete(given)
+    const boot = membership.active()
+    return (await port.run(removeHandleScript, [keys.handles, keys.handlesOf(boot)], [boot, given])) === 1
+  }
+
+  /** The node that it leads to, as Redis says now; null if it leads nowhere. */
+  async resolve(handle: string): Promise<NodeRef | null> {
+    const { port, keys } = this.#options
+    const names = [keys.handles, keys.leases, keys.entries]
+    const found = String(await port.run(resolveHandleScript, names, [nameOf('handle', handle)]))
+    const entry = found === '' ? undefined : entryFrom(JSON.parse(found))
+    return (entry && nodeOf(entry)) ?? null
+  }
+
+  /** The errors of those that are taken. */
+  async #register(handles: readonly string[]): Promise<HandleTakenError[]> {
+    const { port, keys, membership } = this.#options
+    const boot = membership.active()
+    const names = [keys.handles, keys.handlesOf(boot), keys.leases, keys.entries]
+    const reply = await port.run(registerHandlesScript, names, [boot, membership.field, ...handles])
+    if (reply === 'fenced') throw membership.outdated()
+    const taken = reply as string[]
+    const errors: HandleTakenError[] = []
+    for (let index = 0; index < taken.length; index += 2) {
+      const entry = entryFrom(JSON.parse(taken[index + 1] as string))
+      errors.push(new HandleTakenError(taken[index] as string, ownerOf(entry)))
+    }
+    return errors
+  }
+
+  /** Redis has lost them, or this node has another boot. What another has taken meanwhile is left to it. */
+  async #registerAnew(): Promise<void> {
+    this.#lost = false
+    const { logger } = this.#options
+    const waiting = [...this.#own]
+    try {
+      for (
+        let next = waiting.splice(0, REGISTERED_AT_ONCE);
+        next.length > 0;
+        next = waiting.splice(0, REGISTERED_AT_ONCE)
+      ) {
+        for (const { handle, message } of await this.#register(next)) {
+          this.#own.delete(handle)
+          logger.warn('a handle was lost', { reason: message })
+        }
+      }
+    } catch (error) {
+      // With the next heartbeat.
+      this.#lost = true
+      logger.warn('the handles could not be registered anew', { reason: (error as StoreError).message })
+    }
+  }
+
+  async #sweep(boot: string): Promise<void> {
+    if (this.#sweeping) return
+    this.#sweeping = true
+    const { port, keys, logger } = this.#options
+    try {
+      while (
+        Number(await port.run(sweepScript, [keys.handles, keys.handlesOf(boot), keys.remains], [boot])) > 0
+      );
+    } catch (error) {
+      // It is still in `remains`: with one of the next heartbeats, of this node or another.
+      logger.debug('what a node has left could not be swept away', { reason: (error as StoreError).message })
+    } finally {
+      this.#sweeping = false
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import type { Clock } from '../base/clock.js'
+import { FencedError, NodeIdConflictError, type Owner } from '../base/cluster-errors.js'
+import type { EmitClusterEvent, NodeRef } from '../base/cluster-events.js'
+import { ClosedError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import type { Entry } from './entry.js'
+import { Lease, type LeaseState } from './lease.js'
+import type { Registry } from './registry.js'
+import { fieldOfNode } from './registry-keys.js'
+
+/** What happens at the start if another process lives under the same node id. */
+export type OnNodeIdConflict = 'wait' | 'reject' | 'takeover'
+
+interface MembershipOptions {
+  registry: Registry
+  clock: Clock
+  logger: Logger
+  emit: EmitClusterEvent
+  node: Omit<NodeRef, 'boot'>
+  leaseTtl: number
+  heartbeat: number
+  onNodeIdConflict: OnNodeIdConflict
+  report: () => object
+}
+
+/** What else of this node stands or falls with its lease. */
+export interface Dependant {
+  /** All that was done under the boot so far is void. */
+  fenced(): void
+  /** After each heartbeat. `fresh`: Redis knows of nothing of this boot yet. `remains`: a boot that has left something. */
+  renewed?(fresh: boolean, remains: string): void
+}
+
+/** This process as a node of the cluster. */
+export class Membership {
+  readonly field: string
+  /** What is served here, as it stands in the registry. */
+  readonly services = new Set<object>()
+  readonly #options: MembershipOptions
+  readonly #lease: Lease
+  readonly #dependants: Dependant[] = []
+  #starting: Promise<void> | undefined
+
+  constructor(options: MembershipOptions) {
+    this.#options = options
+    const { node, leaseTtl: ttl } = options
+    const { id: nodeId } = node
+    this.field = fieldOfNode(nodeId)
+    const { logger, emit } = options
+    this.#lease = new Lease(
+      {
+        ...options,
+        field: this.field,
+        ttl,
+        entry: boot => ({ boot, node, services: [...this.services] }),
+      },
+      {
+        active: () => {
+          logger.info('the node is active', { nodeId })
+          emit('active', { nodeId })
+        },
+        suspect: reason => {
+          logger.warn('the lease of the node could not be renewed', { nodeId, reason })
+          emit('suspect', { nodeId, reason })
+        },
+        fenced: (reason, by) => {
+          const owner = by ? ownerOf(by) : null
+          logger.error('the lease of the node is over', { nodeId, reason, owner: owner?.endpoint })
+          for (const dependant of this.#dependants) dependant.fenced()
+          emit('fenced', { nodeId, reason, owner })
+        },
+        renewed: (fresh, remains) => {
+          for (const dependant of this.#dependants) dependant.renewed?.(fresh, remains)
+        },
+      },
+    )
+  }
+
+  get state(): LeaseState {
+    return this.#lease.state
+  }
+
+  get boot(): string {
+    return this.#lease.boot
+  }
+
+  get self(): NodeRef {
+    return { ...this.#options.node, boot: this.boot }
+  }
+
+  depend(dependant: Dependant): void {
+    this.#dependants.push(dependant)
+  }
+
+  get isActive(): boolean {
+    return this.state === 'active' || this.state === 'suspect'
+  }
+
+  /** The boot to act under. */
+  active(): string {
+    if (this.isActive) return this.boot
+    this.#checkOpen()
+    throw this.outdated()
+  }
+
+  /** Why something was refused that was done under a boot which is over. */
+  outdated(): FencedError {
+    const reason = this.state === 'idle' ? 'the cluster was not started' : 'its lease is over'
+    return new FencedError(this.#options.node.id, reason)
+  }
+
+  async start(): Promise<void> {
+    this.#checkOpen()
+    this.#starting ??= this.#start().catch(error => {
+      this.#starting = undefined
+      throw error
+    })
+    await this.#starting
+  }
+
+  /** Brings what is in `services` into the registry. */
+  async publish(): Promise<void> {
+    this.active()
+    if (!(await this.#lease.update())) this.active()
+  }
+
+  leave(): Promise<void> {
+    return this.#lease.leave()
+  }
+
+  async #start(): Promise<void> {
+    const { registry, onNodeIdConflict, node, clock, logger } = this.#options
+    const first = await this.#lease.join(onNodeIdConflict === 'takeover' ? 'takeover' : 'join')
+    for (let reply = first; reply.status === 'taken'; reply = await this.#lease.join('join')) {
+      const renewed = first.status === 'taken' && first.deadline !== reply.deadline
+      if (onNodeIdConflict === 'reject' || renewed)
+        throw new NodeIdConflictError({ ...ownerOf(reply.by), node: node.id })
+      logger.info('the node waits for the lease of its predecessor to end', {
+        nodeId: node.id,
+        ms: reply.left,
+      })
+      const { left } = reply
+      await new Promise<void>(resolve => void clock.after(Math.max(1, left), resolve))
+      this.#checkOpen()
+    }
+    await registry.look()
+  }
+
+  #checkOpen(): void {
+    if (this.state === 'ended') throw new ClosedError('cluster')
+  }
+}
+
+/** Who stands behind an entry; it may be of a version that this code does not know. */
+export function ownerOf(entry: Entry | undefined): Owner {
+  const { node, boot = '' } = entry ?? {}
+  return { node: node?.id ?? '', boot, endpoint: node?.endpoint ?? null }
+}

@@ -1,0 +1,54 @@
+import { OWN } from '../redis/keyspace.js'
+
+/** Where the registry stands in Redis. */
+interface Place {
+  readonly clientPrefix: string
+  readonly database: number
+}
+
+/** Every name of the registry. The braces put all of it into one slot of Redis Cluster, so that one script sees all of it. */
+export class RegistryKeys {
+  /** Sorted set: field -> when its lease ends, in ms by Redis' clock. */
+  readonly leases: string
+  /** Hash: field -> format, boot and entry. */
+  readonly entries: string
+  /** Hash: field -> what a node says of its stores. */
+  readonly reports: string
+  /** Which change of the entries was the last. */
+  readonly version: string
+  /** Sorted set: boots that are over, of which something may be left. */
+  readonly remains: string
+  /** Hash: handle -> format, boot and field. */
+  readonly handles: string
+  /** Hash: name -> format, boot, field, token, deadline and claim. */
+  readonly claims: string
+  readonly channel: string
+  readonly #start: string
+
+  constructor(prefix: string, { clientPrefix, database }: Place) {
+    this.#start = `${prefix}{registry}:`
+    this.leases = `${this.#start}leases`
+    this.entries = `${this.#start}entries`
+    this.reports = `${this.#start}reports`
+    this.version = `${this.#start}version`
+    this.remains = `${this.#start}remains`
+    this.handles = `${this.#start}handles`
+    this.claims = `${this.#start}claims`
+    this.channel = `${OWN}registry:${database}:${clientPrefix}${prefix}`
+  }
+
+  /** Sorted set: the handles of one run of a node. */
+  handlesOf(boot: string): string {
+    return `${this.#start}handles:${boot}`
+  }
+}
+
+/** The field of a node. Encoded, no name holds a slash, a colon or a quotation mark. */
+export function fieldOfNode(id: string): string {
+  return `n/${encodeURIComponent(id)}`
+}
+
+/** The field of an instance that no node stands behind. */
+export function fieldOfInstance(service: string, id: string): string {
+  return `i/${encodeURIComponent(service)}/${encodeURIComponent(id)}`
+}
