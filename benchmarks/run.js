@@ -13,7 +13,7 @@ import { questions } from './questions/questions.js'
 import { machine } from './reporting/machine.js'
 import { startProgress } from './reporting/progress.js'
 import { tablesOf } from './reporting/tables.js'
-import { writeResults } from './reporting/write-results.js'
+import { writeResult } from './reporting/write-result.js'
 
 const NAMES = questions.map(({ name }) => name)
 
@@ -29,18 +29,17 @@ if (unknown.length > 0) {
 const chosen = questions.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
 
 const where = await machine()
-const results = []
 for (const question of chosen) {
   console.log(`\n${question.asks}`)
   const result = { ...question, ...(await answerTo(question.name)) }
-  results.push(result)
   for (const table of tablesOf(result)) console.log(`\n${table}`)
   for (const goal of result.goals) {
     const { what, value, bound, limit } = goal
     console.log(`${isMet(goal) ? '✓' : '✗'} ${what}: ${value.toFixed(2)} (goal: ${bound} ${limit})`)
   }
+  // One after the other: what was measured is not lost with the process.
+  if (!values.quick) await writeResult(where, result)
 }
-if (!values.quick) await writeResults(where, results)
 
 /**
  * @param {string} name

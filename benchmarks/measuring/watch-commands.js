@@ -1,23 +1,34 @@
 // @ts-check
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 import { Redis } from 'ioredis'
 
 const MARK = 'all before this has been told'
+const LINE = /^\+(\d+\.\d+) \[\d+ (\S+)\] (.*)$/
 
 /**
- * When which command came. What scripts do inside is not told.
+ * When which command came. What scripts do inside is not told. Over a socket of its own: ioredis is thrown off by a command
+ * that is told together with the answer to MONITOR.
  *
  * @param {string} url
  */
 export async function watchCommands(url) {
   const redis = new Redis(url)
-  const watcher = await redis.monitor()
+  const { hostname, port } = new URL(url)
+  const watcher = connect(Number(port), hostname)
+  await once(watcher, 'connect')
   /** @type {number[]} */
   const times = []
   let marked = () => {}
-  watcher.on('monitor', (seconds, args, source) => {
-    if (args[1] === MARK) marked()
-    else if (source !== 'lua') times.push(Number(seconds) * 1000)
+  createInterface({ input: watcher }).on('line', line => {
+    const [, seconds, source, command = ''] = LINE.exec(line) ?? []
+    if (command.includes(MARK)) marked()
+    else if (seconds !== undefined && source !== 'lua') times.push(Number(seconds) * 1000)
   })
+  const answered = once(watcher, 'data')
+  watcher.write('MONITOR\r\n')
+  await answered
   return {
     /** In the time of Date.now, of all commands so far. @returns {Promise<readonly number[]>} */
     async told() {
@@ -29,7 +40,7 @@ export async function watchCommands(url) {
       return times
     },
     end() {
-      watcher.disconnect()
+      watcher.destroy()
       redis.disconnect()
     },
   }

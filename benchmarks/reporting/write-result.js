@@ -14,19 +14,18 @@ const GOALS_HEAD = ['| Goal | Measured | Allowed | Met |', '|---|---:|---:|---|'
  * Numbers, tables and plots. What was not asked this time stays as it was, if it was measured on the same machine.
  *
  * @param {Machine} machine
- * @param {readonly Result[]} results
+ * @param {Result} result
  */
-export async function writeResults(machine, results) {
+export async function writeResult(machine, result) {
   await mkdir(RESULTS, { recursive: true })
   const before = await readFile(new URL('latest.json', RESULTS), 'utf8').then(JSON.parse, () => undefined)
   const sameMachine = JSON.stringify(before?.machine) === JSON.stringify(machine)
   /** @type {Record<string, Result>} */
   const all = sameMachine ? before.results : {}
-  for (const result of results) all[result.name] = result
+  all[result.name] = result
   await writeFile(new URL('latest.json', RESULTS), `${JSON.stringify({ machine, results: all }, null, 1)}\n`)
   await writeFile(new URL('README.md', RESULTS), summaryOf(machine, Object.values(all)))
-  for (const result of Object.values(all))
-    await writeFile(new URL(`${result.name}.svg`, RESULTS), plotOf(result))
+  await writeFile(new URL(`${result.name}.svg`, RESULTS), plotOf(result))
 }
 
 /**
