@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { unfailing } from './base/logger.js'
 import type { Emit } from './base/store-events.js'
+import { WriteOrder } from './base/write-order.js'
 import { type Bus, noBus } from './bus/bus.js'
 import { ChannelBus } from './bus/channel-bus.js'
 import { Coordinator } from './bus/coordinator.js'
@@ -33,7 +34,6 @@ import { SessionReader } from './sessions/session-reader.js'
 import { SessionRepository } from './sessions/session-repository.js'
 import { SessionText } from './sessions/session-text.js'
 import { Sessions } from './sessions/sessions.js'
-import { WriteOrder } from './sessions/write-order.js'
 
 /** How long a shared read may be joined where no bus says how stale an answer may be. */
 const STALENESS_ALONE = 2_000

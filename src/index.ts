@@ -1,4 +1,5 @@
 export type { Clock } from './base/clock.js'
+export type { CloseReceipt, NodeAnswers } from './base/close-receipt.js'
 export {
   ClaimLostError,
   ClaimTakenError,
@@ -10,6 +11,13 @@ export {
   StaleTokenError,
 } from './base/cluster-errors.js'
 export type { ClusterEvents, NodeRef } from './base/cluster-events.js'
+export {
+  ConnectionClosedError,
+  PayloadTooLargeError,
+  RequestError,
+  SessionRevokedError,
+  UnregisteredError,
+} from './base/connection-errors.js'
 export {
   ClosedError,
   DeadlineError,
@@ -32,6 +40,17 @@ export type { StoreReport } from './bus/shared-bus.js'
 export { SessionCluster } from './cluster.js'
 export type { EncryptionKey } from './codec/key-ring.js'
 export type { Serializer } from './codec/serializer.js'
+export type { Connection, OnRotation } from './connections/connection.js'
+export type { SendOptions, SendTarget } from './connections/connection-commands.js'
+export type { ConnectionEventMap } from './connections/connection-events.js'
+export type { ConnectionInfo } from './connections/connection-info.js'
+export type { ListOptions } from './connections/connection-queries.js'
+export type { ConnectionRef } from './connections/connection-ref.js'
+export type { AttachOptions, Connections } from './connections/connections.js'
+export type { GivenSession } from './connections/given-session.js'
+export type { Receipt } from './connections/receipts.js'
+export type { ConnectionTarget } from './connections/target.js'
+export type { Closing, Outgoing, Sent, Transport } from './connections/transport.js'
 export type { Callback } from './contracts/callback.js'
 export type { KoaData } from './contracts/koa.js'
 export type { IndexValue } from './indexes/session-indexes.js'
@@ -47,6 +66,7 @@ export type { CacheStats } from './observe/stats.js'
 export type { ClusterOptions } from './options/cluster-options.js'
 export type { StoreOptions } from './options/store-options.js'
 export type { IdHashing } from './redis/session-names.js'
+export type { RequestHandler, RequestOptions, RequestTarget } from './requests/requests.js'
 export type { Choose, PickStrategy } from './services/pick.js'
 export type {
   ServiceDescription,
@@ -57,7 +77,7 @@ export type {
 export type { ServiceRegistration } from './services/service-registration.js'
 export type { PickOptions, RegisterOptions, Services } from './services/services.js'
 export type { BulkOptions, BulkProgress, BulkResult } from './sessions/bulk-deletion.js'
-export type { IndexedSessions, RevokeOptions } from './sessions/indexed-sessions.js'
+export type { IndexedSessions, RevokeOptions, RevokeResult } from './sessions/indexed-sessions.js'
 export type { WalkPosition } from './sessions/key-walk.js'
 export { mergeTopLevel } from './sessions/merge-top-level.js'
 export type { ReindexOptions, ReindexProgress, ReindexResult } from './sessions/reindexing.js'

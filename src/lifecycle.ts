@@ -1,7 +1,7 @@
 import type { Assembly } from './assembly.js'
 import { momentOf } from './base/clock.js'
 import { ClosedError, StoreError } from './base/errors.js'
-import type { StoreReport } from './bus/shared-bus.js'
+import type { StoreOnCluster, StoreReport } from './bus/shared-bus.js'
 import type { SessionContract } from './contracts/session-contract.js'
 import { type Health, healthOf } from './observe/health.js'
 import type { CacheStats } from './observe/stats.js'
@@ -26,7 +26,7 @@ export class Lifecycle {
   constructor(parts: Assembly, contract: SessionContract) {
     this.#parts = parts
     this.#contract = contract
-    this.#leaveCluster = parts.shared?.join(() => this.#report())
+    this.#leaveCluster = parts.shared?.join(this.#onCluster())
   }
 
   /** Resolves when Redis answers and, where there is a cache, it does too; rejects with the reasons if neither comes. */
@@ -93,6 +93,20 @@ export class Lifecycle {
       trusted: cache !== undefined && !this.#ended && (listening?.trusted(now) ?? true),
       leaseAge: listening?.leaseAge(now) ?? null,
     })
+  }
+
+  #onCluster(): StoreOnCluster {
+    const { keyspace, names, sessions } = this.#parts
+    const keyOf = (name: string) => keyspace.start + name
+    return {
+      channel: keyspace.channel,
+      report: () => this.#report(),
+      session: name => {
+        const ref = names.refOfName(name)
+        return { key: keyOf(ref.name), id: ref.name, stands: () => sessions.stands(ref) }
+      },
+      heard: published => keyOf(names.heard(published)),
+    }
   }
 
   #report(): StoreReport {

@@ -45,6 +45,8 @@ export class ClusteredRedisStore<
   private readonly contract: SessionContract
   private readonly lifecycle: Lifecycle
   private generateSession: Generate | undefined
+  /** Whether the session that is being destroyed goes on under another id. */
+  private rotating = false
 
   constructor(options: StoreOptions<Session, IndexName, Hashing> = {}) {
     super()
@@ -94,7 +96,17 @@ export class ClusteredRedisStore<
   override destroy(sid: string, second?: Callback | koa.KoaData): Promise<void> | void {
     const callback = typeof second === 'function' ? second : undefined
     const caller = callerOf(callback, typeof second === 'object' ? second : undefined)
-    return settle(this.contract.destroy(sid, caller), callback)
+    return settle(this.contract.destroy(sid, caller, this.rotating ? 'regenerate' : 'destroy'), callback)
+  }
+
+  /** Called by express-session, which destroys the old session by `destroy`, at once. */
+  override regenerate(req: Request, callback: (error?: unknown) => unknown): void {
+    this.rotating = true
+    try {
+      super.regenerate(req, callback)
+    } finally {
+      this.rotating = false
+    }
   }
 
   /** Destroys the session of a handle, as queries give it where ids are hashed. */

@@ -10,7 +10,7 @@ export interface StoreEvents {
   /** A session was stored that was not there before; 'again' if one of the same id was destroyed not long ago. */
   created: { id: string; reason: 'new' | 'again' }
   /** This node has destroyed a session, by the method that is named. */
-  destroyed: { id: string; reason: 'destroy' | 'bulkDelete' | 'clear' }
+  destroyed: { id: string; reason: 'destroy' | 'regenerate' | 'bulkDelete' | 'clear' }
   /** This node has revoked a session: by its handle, or as one of those in an index. */
   revoked: { id: string; reason: 'handle' | 'index' }
   /** This node has destroyed a session to make room for another. */

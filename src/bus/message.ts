@@ -16,10 +16,13 @@ interface Sender {
 
 export type Message = Sender & MessageBody
 
+/** Why sessions are gone. `rotated`: the session goes on under another id. */
+export type DeletionReason = 'destroyed' | 'revoked' | 'rotated'
+
 /** What a message says. */
 export type MessageBody =
   /** These sessions are gone. */
-  | { type: 'SessionDeleted'; ids: string[] }
+  | { type: 'SessionDeleted'; ids: string[]; reason?: DeletionReason }
   /** These sessions have changed. */
   | { type: 'SessionInvalidated'; ids: string[] }
   /** Any session may have changed. */

@@ -1,3 +1,4 @@
+import type { CloseReceipt } from '../base/close-receipt.js'
 import type { RedisPort } from '../redis/redis-port.js'
 import type { Lines } from './lines.js'
 
@@ -7,8 +8,38 @@ export interface SharedBus {
   /** Without deadlines and retries: each has its own. */
   readonly port: RedisPort
   readonly lines: Lines
-  /** What the node tells the others of a store, until the answer is called. */
-  join(report: () => StoreReport): () => void
+  /** Makes a store known to its node, until the answer is called. */
+  join(store: StoreOnCluster): () => void
+  /** For sessions that are about to be revoked. */
+  revocation(): Revocation
+}
+
+/** Finds the connections of sessions that are being revoked, and makes sure that all are closed. */
+export interface Revocation {
+  /** To be called before they are destroyed, by their keys: whoever closes a connection takes it out of the directory. */
+  find(keys: readonly string[]): void
+  /** To be called once they are. */
+  closed(): Promise<CloseReceipt>
+}
+
+/** A store, as its node knows it. */
+export interface StoreOnCluster {
+  /** On which its nodes tell each other of sessions. */
+  readonly channel: string
+  report(): StoreReport
+  /** By its id, or the text of its handle. */
+  session(name: string): KnownSession
+  /** The key of a session that another node has published. */
+  heard(published: string): string
+}
+
+export interface KnownSession {
+  /** Under which no other store has one. */
+  readonly key: string
+  /** As apps know it: its id, or where ids are hashed the text of its handle. */
+  readonly id: string
+  /** Whether it is there, as Redis says now. */
+  stands(): Promise<boolean>
 }
 
 /** How one store of a node is. */

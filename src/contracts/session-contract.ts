@@ -82,10 +82,10 @@ export class SessionContract {
     else express.rememberExpress(session, sighting)
   }
 
-  async destroy(id: unknown, caller: Caller): Promise<void> {
+  async destroy(id: unknown, caller: Caller, reason: 'destroy' | 'regenerate' = 'destroy'): Promise<void> {
     this.#check(id)
     const { sessions, names, space } = this.#options
-    const { tombstone } = await sessions.destroy(names.refOf(id), { event: 'destroyed', reason: 'destroy' })
+    const { tombstone } = await sessions.destroy(names.refOf(id), { event: 'destroyed', reason })
     if (caller.kind === 'koa' && caller.ctx) koa.noteDestroyedByKoa(caller.ctx, id, space, tombstone)
   }
 

@@ -65,7 +65,7 @@ return held and lives(string.sub(held, 3, 38), string.sub(held, 40)) or ''`,
 )
 
 /**
- * KEYS    handles, those of a boot that is over, remains
+ * KEYS    handles, those of a boot that is over
  * ARGV    that boot
  * Output  how many may be left
  */
@@ -78,6 +78,5 @@ for _, handle in ipairs(swept) do
   if held and string.sub(held, 3, 38) == ARGV[1] then redis.call('HDEL', KEYS[1], handle) end
   redis.call('ZREM', KEYS[2], handle)
 end
-if #swept == 0 then redis.call('ZREM', KEYS[3], ARGV[1]) end
 return #swept`,
 )

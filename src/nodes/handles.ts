@@ -29,7 +29,6 @@ export class Handles {
   readonly #own = new Set<string>()
   /** Whether all of them are to be registered anew. */
   #lost = false
-  #sweeping = false
 
   /** Made by a SessionCluster. @internal */
   constructor(options: HandlesOptions) {
@@ -38,10 +37,9 @@ export class Handles {
       fenced: () => {
         this.#lost = true
       },
-      renewed: (fresh, remains) => {
+      renewed: fresh => {
         this.#lost ||= fresh
         if (this.#lost) void this.#registerAnew()
-        if (remains !== '') void this.#sweep(remains)
       },
     }
     options.membership.depend(dependant)
@@ -71,6 +69,12 @@ export class Handles {
     const found = String(await port.run(resolveHandleScript, names, [nameOf('handle', handle)]))
     const entry = found === '' ? undefined : entryFrom(JSON.parse(found))
     return (entry && nodeOf(entry)) ?? null
+  }
+
+  /** Removes what a boot that is over has left. @internal */
+  async sweep(boot: string): Promise<void> {
+    const { port, keys } = this.#options
+    while (Number(await port.run(sweepScript, [keys.handles, keys.handlesOf(boot)], [boot])) > 0);
   }
 
   /** The errors of those that are taken. */
@@ -109,22 +113,6 @@ export class Handles {
       // With the next heartbeat.
       this.#lost = true
       logger.warn('the handles could not be registered anew', { reason: (error as StoreError).message })
-    }
-  }
-
-  async #sweep(boot: string): Promise<void> {
-    if (this.#sweeping) return
-    this.#sweeping = true
-    const { port, keys, logger } = this.#options
-    try {
-      while (
-        Number(await port.run(sweepScript, [keys.handles, keys.handlesOf(boot), keys.remains], [boot])) > 0
-      );
-    } catch (error) {
-      // It is still in `remains`: with one of the next heartbeats, of this node or another.
-      logger.debug('what a node has left could not be swept away', { reason: (error as StoreError).message })
-    } finally {
-      this.#sweeping = false
     }
   }
 }

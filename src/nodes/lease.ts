@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
+import { firstBoot, nextBoot } from './boot.js'
 import type { Entry } from './entry.js'
 import type { Registry, RenewalReply } from './registry.js'
 
@@ -45,7 +45,7 @@ export interface LeaseListener {
 export class Lease {
   readonly #options: LeaseOptions
   readonly #listener: LeaseListener
-  #boot: string = randomUUID()
+  #boot: string = firstBoot()
   #former = ''
   /** The boot of another process that holds it. */
   #heldBy: string | undefined
@@ -189,7 +189,7 @@ export class Lease {
     this.#heldBy = by?.boot
     if (before !== 'fenced') {
       this.#former = this.#boot
-      this.#boot = randomUUID()
+      this.#boot = nextBoot(this.#boot)
     }
     this.#listener.fenced(reason, by)
   }

@@ -26,7 +26,7 @@ interface MembershipOptions {
 /** What else of this node stands or falls with its lease. */
 export interface Dependant {
   /** All that was done under the boot so far is void. */
-  fenced(): void
+  fenced?(): void
   /** After each heartbeat. `fresh`: Redis knows of nothing of this boot yet. `remains`: a boot that has left something. */
   renewed?(fresh: boolean, remains: string): void
 }
@@ -66,7 +66,7 @@ export class Membership {
         fenced: (reason, by) => {
           const owner = by ? ownerOf(by) : null
           logger.error('the lease of the node is over', { nodeId, reason, owner: owner?.endpoint })
-          for (const dependant of this.#dependants) dependant.fenced()
+          for (const dependant of this.#dependants) dependant.fenced?.()
           emit('fenced', { nodeId, reason, owner })
         },
         renewed: (fresh, remains) => {
@@ -101,6 +101,12 @@ export class Membership {
     if (this.isActive) return this.boot
     this.#checkOpen()
     throw this.outdated()
+  }
+
+  /** Throws before `start`, and after the end. What a node that was fenced holds is known to nobody, but it is there. */
+  checkStarted(): void {
+    this.#checkOpen()
+    if (this.state === 'idle') throw this.outdated()
   }
 
   /** Why something was refused that was done under a boot which is over. */

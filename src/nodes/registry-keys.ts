@@ -6,7 +6,10 @@ interface Place {
   readonly database: number
 }
 
-/** Every name of the registry. The braces put all of it into one slot of Redis Cluster, so that one script sees all of it. */
+/**
+ * Every name of a cluster. The braces put all of the registry into one slot of Redis Cluster, so that one script sees all of it;
+ * the connections of a process are in one of their own, and those of a session or a user in any.
+ */
 export class RegistryKeys {
   /** Sorted set: field -> when its lease ends, in ms by Redis' clock. */
   readonly leases: string
@@ -23,7 +26,11 @@ export class RegistryKeys {
   /** Hash: name -> format, boot, field, token, deadline and claim. */
   readonly claims: string
   readonly channel: string
+  /** On which nodes tell of their connections. */
+  readonly connections: string
   readonly #start: string
+  readonly #prefix: string
+  readonly #inboxes: string
 
   constructor(prefix: string, { clientPrefix, database }: Place) {
     this.#start = `${prefix}{registry}:`
@@ -34,12 +41,37 @@ export class RegistryKeys {
     this.remains = `${this.#start}remains`
     this.handles = `${this.#start}handles`
     this.claims = `${this.#start}claims`
-    this.channel = `${OWN}registry:${database}:${clientPrefix}${prefix}`
+    const where = `${database}:${clientPrefix}${prefix}`
+    this.channel = `${OWN}registry:${where}`
+    this.connections = `${OWN}connections:${where}`
+    this.#prefix = prefix
+    this.#inboxes = `${OWN}inbox:${where}`
   }
 
   /** Sorted set: the handles of one run of a node. */
   handlesOf(boot: string): string {
     return `${this.#start}handles:${boot}`
+  }
+
+  /** The channel that one process hears. */
+  inboxOf(run: string): string {
+    return `${this.#inboxes}:${run}`
+  }
+
+  /** Hash: number -> a connection of one process. */
+  connectionsOf(run: string): string {
+    return `${this.#prefix}connections:{${run}}`
+  }
+
+  /** Hash: number -> when something was last heard on it, in ms by Redis' clock. */
+  activityOf(run: string): string {
+    return `${this.#prefix}activity:{${run}}`
+  }
+
+  /** Set: the connections of a session, by its key, or of a user. */
+  setOf(of: { readonly session: string } | { readonly user: string }): string {
+    const [kind, name] = 'session' in of ? ['session', of.session] : ['user', of.user]
+    return `${this.#prefix}${kind}:${encodeURIComponent(name)}`
   }
 }
 

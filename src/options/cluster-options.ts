@@ -54,6 +54,12 @@ export interface ClusterOptions {
   probeEvery?: number | undefined
   /** How long one command may take before it counts as failed. @default 1_000 */
   deadline?: number | undefined
+  /**
+   * How long a live connection may stay open without somebody having said that its session stands. At least five times
+   * `deadline`.
+   * @default 60_000
+   */
+  maxStaleAuth?: number | undefined
   /** @default silent */
   logger?: Logger | undefined
   /** @default the system's */
@@ -72,6 +78,7 @@ export interface ClusterConfig {
   readonly maxStaleness: number
   readonly probeEvery: number
   readonly deadline: number
+  readonly maxStaleAuth: number
   readonly logger: Logger
   readonly clock: Clock
 }
@@ -92,6 +99,7 @@ export function parseClusterOptions(options: ClusterOptions): ClusterConfig {
       `less than leaseTtl (${leaseTtl} ms), or no node would outlive its own pause`,
     )
   }
+  const deadline = duration('deadline', orElse(options.deadline, 1_000), 1)
   return Object.freeze({
     redis: parseRedis(options.redis),
     node: {
@@ -109,7 +117,12 @@ export function parseClusterOptions(options: ClusterOptions): ClusterConfig {
       'takeover',
     ] as const),
     ...parseStaleness('', options),
-    deadline: duration('deadline', orElse(options.deadline, 1_000), 1),
+    deadline,
+    maxStaleAuth: duration(
+      'maxStaleAuth',
+      orElse(options.maxStaleAuth, Math.max(60_000, 5 * deadline)),
+      5 * deadline,
+    ),
     logger: unfailing(
       methods('logger', orElse(options.logger, silentLogger), ['debug', 'info', 'warn', 'error']),
     ),

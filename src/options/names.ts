@@ -51,6 +51,7 @@ const NAMES_OF_A_CLUSTER = [
   'onNodeIdConflict',
   'maxStaleness',
   'probeEvery',
+  'maxStaleAuth',
   'deadline',
   'logger',
   'clock',

@@ -81,6 +81,11 @@ export class SessionNames {
     return new SessionHandle(this.#keyspace.tagOf(id) + hashOf(id), id)
   }
 
+  /** Of its id, or of the text of its handle. */
+  refOfName(name: string): SessionRef {
+    return isHandleText(name) ? this.refOfHandle(SessionHandle.from(name)) : this.refOf(name)
+  }
+
   refOfHandle(handle: SessionHandle): SessionRef {
     if (this.#hashing === false) {
       throw new OptionError('hashIds: got a SessionHandle while it is off, allowed is the session id')

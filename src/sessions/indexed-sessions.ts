@@ -1,6 +1,9 @@
+import type { CloseReceipt } from '../base/close-receipt.js'
 import { ClosedError, PartialError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
+import type { SharedBus } from '../bus/shared-bus.js'
 import type { IndexedValue } from '../indexes/index-entries.js'
+import type { Keyspace } from '../redis/keyspace.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import { BULK_OPTIONS, type BulkDeletion, type BulkOptions, type BulkResult } from './bulk-deletion.js'
 import { checkCallOptions } from './call-options.js'
@@ -14,16 +17,34 @@ export interface RevokeOptions extends BulkOptions {
   thorough?: boolean | undefined
 }
 
+export interface RevokeResult extends BulkResult {
+  /** What became of the live connections of the sessions, where the store is on a SessionCluster. */
+  connections?: CloseReceipt
+}
+
 /** The sessions that have one value in an index. */
 export class IndexedSessions<View = SessionView> implements AsyncIterable<View> {
   readonly #at: IndexedValue
   readonly #lookup: IndexLookup
   readonly #names: SessionNames
   readonly #bulk: BulkDeletion
+  readonly #keyspace: Keyspace
+  readonly #shared: SharedBus | undefined
 
   /** Use `store.by`. @internal */
-  constructor(at: IndexedValue, parts: { lookup: IndexLookup; names: SessionNames; bulk: BulkDeletion }) {
+  constructor(
+    at: IndexedValue,
+    parts: {
+      lookup: IndexLookup
+      names: SessionNames
+      bulk: BulkDeletion
+      keyspace: Keyspace
+      shared: SharedBus | undefined
+    },
+  ) {
     this.#at = at
+    this.#keyspace = parts.keyspace
+    this.#shared = parts.shared
     this.#lookup = parts.lookup
     this.#names = parts.names
     this.#bulk = parts.bulk
@@ -64,13 +85,16 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
   }
 
   /** Destroys them all, on every node; rejects, with the partial result, if that did not happen. */
-  async revoke(given: RevokeOptions = {}): Promise<BulkResult> {
+  async revoke(given: RevokeOptions = {}): Promise<RevokeResult> {
     checkCallOptions('revoke', given, { except: 'anything', thorough: 'true or false', ...BULK_OPTIONS })
     const { except, thorough = false, ...options } = given
     const kept = except === undefined ? undefined : this.#names.refOfEither(except).name
     const [at, lookup, names, bulk] = [this.#at, this.#lookup, this.#names, this.#bulk]
     const isKept = (name: string) => kept !== undefined && names.areSame(name, kept)
-    return bulk.run(options, { event: 'revoked', reason: 'index' }, async function* () {
+    const revocation = this.#shared?.revocation()
+    const { start } = this.#keyspace
+    const find = (refs: readonly SessionRef[]) => revocation?.find(refs.map(({ name }) => start + name))
+    const result = await bulk.run(options, { event: 'revoked', reason: 'index' }, async function* () {
       for await (const batch of lookup.walk(at)) {
         // What this node cannot read the index still names, and nothing says that it is wrong.
         const refs = batch.map(({ ref }) => ref).filter(({ name }) => !isKept(name))
@@ -79,6 +103,7 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
             at,
             batch.filter(({ ref }) => refs.includes(ref)),
           )
+        find(refs)
         yield { scanned: batch.length, refs, deleted }
       }
       if (!thorough) return
@@ -92,10 +117,13 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
         }
       }
       for await (const { scanned, refs } of bulk.picked(matches, { over: true })) {
-        yield { scanned, refs: refs.filter(({ name }) => !isKept(name)) }
+        const revoked = refs.filter(({ name }) => !isKept(name))
+        find(revoked)
+        yield { scanned, refs: revoked }
       }
       if (unclear) throw unclear
     })
+    return revocation ? { ...result, connections: await revocation.closed() } : result
   }
 
   #incomplete(visited: number, cause: Error): PartialError<{ scanned: number }> {

@@ -2,14 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { StoreError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { Emit, StoreEvents } from '../base/store-events.js'
+import type { WriteOrder } from '../base/write-order.js'
 import type { Bus } from '../bus/bus.js'
+import type { DeletionReason } from '../bus/message.js'
 import type { Ticket } from '../cache/fences.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { ReplicaConfirmation } from './replica-confirmation.js'
 import type { SessionRepository } from './session-repository.js'
-import type { WriteOrder } from './write-order.js'
 
 export interface SessionDestroyerOptions {
   repository: SessionRepository
@@ -81,7 +82,7 @@ export class SessionDestroyer {
     const { repository, cache, bus, names, replicas } = this.#options
     try {
       const ids = refs.flatMap(ref => names.published(ref))
-      const announcement = bus.announce({ type: 'SessionDeleted', ids })
+      const announcement = bus.announce({ type: 'SessionDeleted', ids, ...whyOf(ending) })
       const confirm = replicas && (await replicas.begin(refs[0] as SessionRef, until))
       const reply = await repository.destroy(refs, randomUUID(), announcement, until)
       const { tombstone, failure, found } = reply
@@ -106,4 +107,10 @@ export class SessionDestroyer {
     this.#options.logger.error(message, { code: 'ERR_TOMBSTONE' })
     this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
   }
+}
+
+/** For those who hold connections of it. What is left out stands for a plain end. */
+function whyOf({ event, reason }: Ending): { reason?: DeletionReason } {
+  if (reason === 'regenerate') return { reason: 'rotated' }
+  return event === 'revoked' || event === 'evicted' ? { reason: 'revoked' } : {}
 }

@@ -1,6 +1,7 @@
 import { type Clock, elapsed, later, momentOf } from '../base/clock.js'
 import { isOutcomeUnknown, RefusedError } from '../base/errors.js'
 import type { Emit } from '../base/store-events.js'
+import type { WriteOrder } from '../base/write-order.js'
 import type { Bus } from '../bus/bus.js'
 import { Entry, type Indexed } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
@@ -19,7 +20,6 @@ import type { SessionReader } from './session-reader.js'
 import { type SaveReply, type SessionRepository, tombstoneTime } from './session-repository.js'
 import type { SessionText } from './session-text.js'
 import type { Sighting } from './sighting.js'
-import type { WriteOrder } from './write-order.js'
 
 /** How often a save is tried anew because another save came first, or another login. It never takes longer than the deadline. */
 const MOST_CONFLICTS = 128

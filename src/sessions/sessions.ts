@@ -153,6 +153,12 @@ export class Sessions {
     )
   }
 
+  /** Whether there is such a session, as Redis says now. */
+  async stands(ref: SessionRef): Promise<boolean> {
+    const { reader } = this.#options
+    return this.#readable(ref, await reader.load(ref)).entry !== undefined
+  }
+
   /** See SessionToucher. */
   touch(id: string, ttl: number, seen: Entry | undefined, until?: number): Promise<boolean> | undefined {
     return this.#toucher.touch(id, ttl, seen, until)

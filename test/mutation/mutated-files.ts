@@ -10,5 +10,5 @@ export const mutatedFiles: readonly string[] = [
   'src/bus/coordinator.ts',
   'src/sessions/sighting.ts',
   'src/sessions/reads-under-way.ts',
-  'src/sessions/write-order.ts',
+  'src/base/write-order.ts',
 ]

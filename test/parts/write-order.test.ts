@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { WriteOrder } from '../../src/sessions/write-order.js'
+import { WriteOrder } from '../../src/base/write-order.js'
 import { settled } from '../support/simulated-redis.js'
 
 /** Writes that end when they are told to. */

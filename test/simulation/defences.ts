@@ -155,7 +155,7 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'writes of one session go one after the other',
-    file: 'src/sessions/write-order.js',
+    file: 'src/base/write-order.js',
     defended: 'const previous = this.#last.get(id);',
     defenceless: 'const previous = undefined;',
   },

@@ -1,0 +1,137 @@
+import { duration, isObject, orElse, text, whole } from '../base/checks.js'
+import type { CloseReceipt } from '../base/close-receipt.js'
+import { ConnectionClosedError, RequestError } from '../base/connection-errors.js'
+import type { Json, JsonObject } from '../base/json.js'
+import { payloadOf } from '../inbox/payload.js'
+import type { Connection } from './connection.js'
+import type { ConnectionReach } from './connection-ref.js'
+import type { GivenSession } from './given-session.js'
+import { sessionIdOf } from './given-session.js'
+import { answersOf, type Counts, countsFrom, type Receipt, receiptOf } from './receipts.js'
+import type { Router } from './router.js'
+import type { SessionWatch } from './session-watch.js'
+import { type Address, addressOf, type ConnectionTarget } from './target.js'
+import { CLOSINGS, type Closing, type Outgoing } from './transport.js'
+
+/** Which connections, and which of them not. */
+export type SendTarget = ConnectionTarget & { readonly except?: ConnectionTarget | undefined }
+
+export interface SendOptions {
+  /** Waits for the nodes to say what became of it. @default false */
+  ack?: boolean | undefined
+  /** How long to wait for them, in ms. @default 1_000 */
+  timeout?: number | undefined
+}
+
+interface ConnectionCommandsOptions {
+  router: Router
+  watch: SessionWatch
+  /** How long other nodes are waited for if nobody says how long. */
+  deadline: number
+}
+
+/** What can be done with connections wherever they are: it is done by the nodes that hold them. */
+export class ConnectionCommands implements ConnectionReach {
+  readonly #options: ConnectionCommandsOptions
+
+  constructor(options: ConnectionCommandsOptions) {
+    this.#options = options
+    const { router } = options
+    router.serve('send', (connections, data) => sendTo(connections, data))
+    router.serve('close', (connections, body) => {
+      const { code, reason } = { ...CLOSINGS.destroyed, ...(body as unknown as Partial<Closing>) }
+      for (const connection of connections) void connection.close({ code, reason })
+      return { matched: connections.length }
+    })
+    router.serve('change', (connections, body) => this.#change(connections, body))
+  }
+
+  async send(target: SendTarget, data: unknown, options: SendOptions = {}): Promise<Receipt> {
+    const { router, deadline } = this.#options
+    const body = payloadOf(data)
+    const timeout = duration('timeout', orElse(options.timeout, deadline), 1)
+    const { except, ...to } = isObject(target) ? (target as SendTarget) : { except: undefined }
+    const excepted = except === undefined ? null : await this.#addressOf('except', except)
+    const address = await this.#addressOf('to', to)
+    const dispatch = { topic: 'send', to: address, except: excepted, body }
+    return receiptOf(await router.dispatch(dispatch, options.ack ? timeout : undefined))
+  }
+
+  async close(target: ConnectionTarget, closing: Partial<Closing>): Promise<CloseReceipt> {
+    const { router, deadline } = this.#options
+    const to = await this.#addressOf('target', target)
+    const body = { ...checkedClosing(closing) }
+    const dispatched = await router.dispatch({ topic: 'close', to, except: null, body }, deadline)
+    let closed = countsFrom(dispatched.own).matched
+    let matched = closed
+    for (const [run, { listed }] of dispatched.holders) {
+      const answer = dispatched.asked?.answers.get(run)
+      // What its node does not know any more is closed.
+      const there = Math.max(listed, countsFrom(answer).matched)
+      matched += there
+      if (answer !== undefined) closed += there
+    }
+    return { matched, closed, nodes: answersOf(dispatched) }
+  }
+
+  async change(id: string, change: Json): Promise<void> {
+    const { router, deadline } = this.#options
+    const to = { connections: [id] }
+    const { own, holders, asked } = await router.dispatch(
+      { topic: 'change', to, except: null, body: change },
+      deadline,
+    )
+    const [run] = holders.keys()
+    const answer = run === undefined ? own : asked?.answers.get(run)
+    if (answer !== undefined) {
+      if (countsFrom(answer).matched === 0) throw new ConnectionClosedError()
+      return
+    }
+    const failure = asked?.failures.get(run as string)
+    if (failure) throw new RequestError('failed', `The connection was not changed: ${failure.message}`)
+    throw new RequestError('timeout', `The node of the connection did not answer within ${deadline} ms`)
+  }
+
+  async sessionName(given: GivenSession): Promise<string> {
+    const name = sessionIdOf(given)
+    // Where ids are hashed they are told to nobody.
+    return (await this.#options.watch.session(name))?.id ?? name
+  }
+
+  async #change(connections: readonly Connection[], body: Json): Promise<Counts> {
+    const { user, session, key, value, removed } = body as JsonObject
+    for (const connection of connections) {
+      if (typeof user === 'string') await connection.bind(user)
+      else if (user === null) await connection.unbind()
+      else if (typeof session === 'string') await connection.rebind(session)
+      else if (typeof key === 'string') await connection.setMeta(key, removed ? undefined : value)
+    }
+    const matched = connections.length
+    return { matched, delivered: matched, slow: 0, gone: 0 }
+  }
+
+  #addressOf(what: string, target: unknown): Promise<Address> {
+    return addressOf(what, target, async name => {
+      const session = await this.#options.watch.session(name)
+      return session?.key ?? name
+    })
+  }
+}
+
+function sendTo(connections: readonly Connection[], data: Json): Counts {
+  const message: Outgoing = { data, text: typeof data === 'string' ? data : JSON.stringify(data) }
+  const counts: Counts = { matched: connections.length, delivered: 0, slow: 0, gone: 0 }
+  for (const connection of connections) {
+    const sent = connection.send(message)
+    if (sent === 'sent') counts.delivered++
+    else counts[sent]++
+  }
+  return counts
+}
+
+function checkedClosing(closing: Partial<Closing>): Closing {
+  return {
+    code: whole('code', orElse(closing.code, 1000), 4999, 1000),
+    reason: text('reason', orElse(closing.reason, ''), { empty: true }),
+  }
+}

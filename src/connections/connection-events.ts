@@ -1,0 +1,88 @@
+import { isObject } from '../base/checks.js'
+import type { Lines } from '../bus/lines.js'
+import { Sequence } from '../inbox/sequence.js'
+import type { RegistryKeys } from '../nodes/registry-keys.js'
+import type { Runs } from '../nodes/runs.js'
+import { type ConnectionInfo, infoOf } from './connection-info.js'
+import { type Row, rowFrom, rowText } from './row.js'
+
+const VERSION = 1
+
+/** What every node is told of connections. */
+export interface ConnectionEventMap {
+  attached: [connection: ConnectionInfo]
+  /** It belongs to another user or another session than before, or to none. */
+  bound: [connection: ConnectionInfo]
+  detached: [connection: ConnectionInfo, reason: string]
+}
+
+export type ConnectionEventName = keyof ConnectionEventMap
+
+interface ConnectionEventsOptions {
+  lines: Lines
+  keys: RegistryKeys
+  runs: Runs
+  run: string
+  emit: (name: ConnectionEventName, connection: ConnectionInfo, reason: string) => void
+}
+
+/** What nodes tell each other of their connections. It is written with them, and heard only where somebody listens. */
+export class ConnectionEvents {
+  readonly #options: ConnectionEventsOptions
+  readonly #heard = new Sequence()
+  #told = 0
+  #leave: (() => void) | undefined
+
+  constructor(options: ConnectionEventsOptions) {
+    this.#options = options
+    options.runs.onGone(run => this.#heard.forget(run))
+  }
+
+  /** From now on this node hears of the connections of others. */
+  listen(): void {
+    const { lines, keys } = this.#options
+    this.#leave ??= lines.carry(keys.connections, {
+      message: text => this.#receive(text),
+      missed() {},
+      hearing() {},
+      trustChanged() {},
+    })
+  }
+
+  close(): void {
+    this.#leave?.()
+  }
+
+  /** Of a connection of this process, whose own listeners are told at once. */
+  message(event: ConnectionEventName, id: string, row: Row, reason: string): string {
+    return this.#encode(this.#options.run, event, id, row, reason)
+  }
+
+  /** Of one that somebody has swept away, who hears of it as the others do. */
+  sweptMessage(id: string, row: Row): string {
+    return this.#encode(`${this.#options.run}:sweep`, 'detached', id, row, 'its node is gone')
+  }
+
+  #encode(from: string, event: ConnectionEventName, id: string, row: Row, reason: string): string {
+    return JSON.stringify({ v: VERSION, from, seq: ++this.#told, event, id, row: rowText(row), reason })
+  }
+
+  #receive(text: string): void {
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      return
+    }
+    if (!isObject(value)) return
+    const { v, from, seq, event, id, row: stored, reason } = value as Record<string, unknown>
+    const known =
+      v === VERSION &&
+      [from, event, id, stored, reason].every(each => typeof each === 'string') &&
+      Number.isSafeInteger(seq)
+    const row = known && rowFrom(String(stored))
+    if (!row || from === this.#options.run || !this.#heard.isNext(String(from), Number(seq))) return
+    if (event !== 'attached' && event !== 'bound' && event !== 'detached') return
+    this.#options.emit(event, infoOf(String(id), row), String(reason))
+  }
+}

@@ -1,0 +1,186 @@
+import { duration, isObject, nameOf } from '../base/checks.js'
+import type { Clock } from '../base/clock.js'
+import { OptionError } from '../base/errors.js'
+import type { Registry } from '../nodes/registry.js'
+import type { RegistryKeys } from '../nodes/registry-keys.js'
+import type { Runs } from '../nodes/runs.js'
+import { type Connection, userOf } from './connection.js'
+import type { ConnectionDirectory, StoredRow } from './connection-directory.js'
+import { connectionId, partsOf } from './connection-id.js'
+import { infoOf } from './connection-info.js'
+import { type ConnectionReach, ConnectionRef } from './connection-ref.js'
+import type { GivenSession } from './given-session.js'
+import { sessionIdOf } from './given-session.js'
+import type { LocalConnections } from './local-connections.js'
+import type { SessionWatch } from './session-watch.js'
+
+export interface ListOptions {
+  /** Only those of this session. */
+  session?: GivenSession | undefined
+  /** Only those of this user. */
+  user?: string | number | undefined
+  /** Only those of this node. */
+  node?: string | undefined
+  /** Only those on which nothing was heard for so many ms. */
+  idleFor?: number | undefined
+  /** Only those of this process, from memory. @default false */
+  local?: boolean | undefined
+}
+
+/** The same, checked, with the key of a session instead of its id. */
+interface Wanted {
+  readonly session: string | undefined
+  readonly user: string | undefined
+  readonly node: string | undefined
+  readonly idleFor: number
+  readonly local: boolean
+}
+
+interface ConnectionQueriesOptions {
+  directory: ConnectionDirectory
+  registry: Registry
+  keys: RegistryKeys
+  runs: Runs
+  local: LocalConnections
+  watch: SessionWatch
+  reach: ConnectionReach
+  clock: Clock
+  run: string
+  nodeId: string
+}
+
+/** Finds connections: those of this process in memory, those of others in the directory, as long as their nodes live. */
+export class ConnectionQueries {
+  readonly #options: ConnectionQueriesOptions
+
+  constructor(options: ConnectionQueriesOptions) {
+    this.#options = options
+  }
+
+  async list(options: ListOptions): Promise<ConnectionRef[]> {
+    const wanted = await this.#wanted(options)
+    const own = this.#own(wanted)
+    if (wanted.local) return own
+    await this.#options.registry.current()
+    const others = await Promise.all(
+      [...(await this.#places(wanted))].map(([run, numbers]) => this.#of(run, numbers, wanted)),
+    )
+    return [...own, ...others.flat()]
+  }
+
+  async get(id: string): Promise<ConnectionRef | null> {
+    const { run: ownRun, local, registry, runs, directory } = this.#options
+    const parts = partsOf(nameOf('id', id))
+    if (!parts) return null
+    const { run, number } = parts
+    if (run === ownRun) {
+      const own = local.get(id)
+      return own?.isOpen ? this.#ownRef(own) : null
+    }
+    await registry.current()
+    if (!runs.has(run)) return null
+    const [stored] = await directory.read(run, [number])
+    return stored ? this.#ref(run, stored) : null
+  }
+
+  async count(options: ListOptions): Promise<number> {
+    const { registry, directory } = this.#options
+    const wanted = await this.#wanted(options)
+    const own = this.#own(wanted).length
+    if (wanted.local) return own
+    await registry.current()
+    const places = [...(await this.#places(wanted))]
+    const counts = places.map(([run, numbers]) => numbers?.length ?? directory.count(run))
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, own)
+  }
+
+  async lastActivity(id: string): Promise<Date | null> {
+    const { local, clock, directory } = this.#options
+    const own = local.get(nameOf('id', id))
+    if (own) return new Date(clock.wall() - own.idle)
+    const parts = partsOf(id)
+    const heardAt = parts && (await directory.heardAt(parts))
+    return heardAt === undefined ? null : new Date(heardAt)
+  }
+
+  async #wanted(options: ListOptions): Promise<Wanted> {
+    if (!isObject(options)) throw new OptionError('options: allowed is an object')
+    const { session, user, node, idleFor, local = false } = options
+    if (session !== undefined && user !== undefined)
+      throw new OptionError('session, user: allowed is one of them')
+    return {
+      session: session === undefined ? undefined : await this.#keyOf(session),
+      user: user === undefined ? undefined : userOf(user),
+      node: node === undefined ? undefined : nameOf('node', node),
+      idleFor: idleFor === undefined ? 0 : duration('idleFor', idleFor, 0),
+      local,
+    }
+  }
+
+  async #keyOf(given: GivenSession): Promise<string> {
+    const name = sessionIdOf(given)
+    return (await this.#options.watch.session(name))?.key ?? name
+  }
+
+  #own({ session, user, node, idleFor }: Wanted): ConnectionRef[] {
+    const { local, nodeId } = this.#options
+    if (node !== undefined && node !== nodeId) return []
+    const connections =
+      session !== undefined ? local.ofSession(session) : user !== undefined ? local.ofUser(user) : local.all()
+    return connections
+      .filter(connection => connection.isOpen && connection.idle >= idleFor)
+      .map(connection => this.#ownRef(connection))
+  }
+
+  /** Which other processes hold some, and which of theirs; undefined stands for all. */
+  async #places({ session, user, node }: Wanted): Promise<Map<string, string[] | undefined>> {
+    const { runs, run: ownRun, directory, keys } = this.#options
+    const run = node === undefined ? undefined : runs.of(node)
+    const places = new Map<string, string[] | undefined>()
+    if (session === undefined && user === undefined) {
+      const all = node === undefined ? runs.all() : run === undefined ? [] : [run]
+      for (const each of all) if (each !== ownRun) places.set(each, undefined)
+      return places
+    }
+    const of = session !== undefined ? { session } : { user: user as string }
+    for (const id of await directory.named(keys.setOf(of))) {
+      const parts = partsOf(id)
+      if (!parts || parts.run === ownRun || !runs.has(parts.run)) continue
+      if (node !== undefined && parts.run !== run) continue
+      const numbers = places.get(parts.run)
+      if (numbers) numbers.push(parts.number)
+      else places.set(parts.run, [parts.number])
+    }
+    return places
+  }
+
+  async #of(run: string, numbers: string[] | undefined, wanted: Wanted): Promise<ConnectionRef[]> {
+    const { directory } = this.#options
+    const { session, user, idleFor } = wanted
+    const stored: StoredRow[] = []
+    if (numbers) stored.push(...(await directory.read(run, numbers)))
+    else for await (const batch of directory.scan(run)) stored.push(...batch)
+    const found = stored.filter(each => {
+      // A set may still name what has moved on.
+      const { row } = each
+      const fits =
+        session === undefined ? user === undefined || row.user === user : row.session?.key === session
+      return fits && idleOf(each) >= idleFor
+    })
+    return found.map(each => this.#ref(run, each))
+  }
+
+  #ref(run: string, stored: StoredRow): ConnectionRef {
+    const { number, row } = stored
+    const info = infoOf(connectionId(row.node, { run, number }), row)
+    return new ConnectionRef(info, idleOf(stored), this.#options.reach)
+  }
+
+  #ownRef(connection: Connection): ConnectionRef {
+    return new ConnectionRef(connection.info, connection.idle, this.#options.reach)
+  }
+}
+
+function idleOf({ heardAt, now }: StoredRow): number {
+  return heardAt === undefined ? 0 : now - heardAt
+}

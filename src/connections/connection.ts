@@ -1,0 +1,229 @@
+import { metaOf, nameOf } from '../base/checks.js'
+import type { Clock } from '../base/clock.js'
+import type { JsonObject } from '../base/json.js'
+import type { KnownSession } from '../bus/shared-bus.js'
+import type { ConnectionEventName } from './connection-events.js'
+import type { ConnectionIdParts } from './connection-id.js'
+import { type ConnectionInfo, infoOf } from './connection-info.js'
+import type { GivenSession } from './given-session.js'
+import type { Row } from './row.js'
+import { CLOSINGS, type Closing, type Outgoing, type Sent, type Transport } from './transport.js'
+
+/** What is done with a connection when its session goes on under another id. */
+export type OnRotation = 'close' | 'unbind'
+
+/** Where a connection is kept, and known to others from. */
+export interface ConnectionKeeper {
+  /** What others know of it is not true any more. Resolves when they can know, or when Redis could not be told for now. */
+  changed(connection: Connection, event: ConnectionEventName | undefined, reason?: string): Promise<void>
+  /** Lets a change move it to where it is looked for. */
+  move(connection: Connection, change: () => void): void
+  session(given: GivenSession): Promise<KnownSession>
+  /** Whether the session of a connection stands, by Redis. */
+  confirm(connection: Connection): Promise<boolean>
+}
+
+export interface Confirmation {
+  /** On the monotonic clock. */
+  readonly at: number
+  /** How often messages may have been missed by then. */
+  readonly doubts: number
+}
+
+interface ConnectionParts {
+  readonly id: string
+  readonly parts: ConnectionIdParts
+  readonly node: string
+  readonly transport: Transport
+  readonly session: KnownSession | undefined
+  readonly user: string | null
+  readonly meta: JsonObject
+  readonly since: number
+  readonly onRotation: OnRotation
+  readonly keeper: ConnectionKeeper
+  readonly clock: Clock
+}
+
+/** A live connection of this process. What is known of it here is what counts; the directory follows. */
+export class Connection {
+  readonly id: string
+  /** @internal */
+  readonly parts: ConnectionIdParts
+  /** @internal */
+  readonly onRotation: OnRotation
+  /** When Redis was last asked for its session, and had it. @internal */
+  confirmed: Confirmation = { at: Number.NEGATIVE_INFINITY, doubts: -1 }
+  readonly #node: string
+  readonly #transport: Transport
+  readonly #since: number
+  readonly #keeper: ConnectionKeeper
+  readonly #clock: Clock
+  #session: KnownSession | undefined
+  #user: string | null
+  #meta: JsonObject
+  #state: 'opening' | 'open' | 'closed' = 'opening'
+  #activeAt: number
+  #activityIsNews = false
+
+  /** Made by `connections.attach`. @internal */
+  constructor(parts: ConnectionParts) {
+    this.id = parts.id
+    this.parts = parts.parts
+    this.onRotation = parts.onRotation
+    this.#node = parts.node
+    this.#transport = parts.transport
+    this.#since = parts.since
+    this.#keeper = parts.keeper
+    this.#clock = parts.clock
+    this.#session = parts.session
+    this.#user = parts.user
+    this.#meta = parts.meta
+    this.#activeAt = parts.clock.monotonic()
+  }
+
+  /** The id of its session, or where ids are hashed the text of its handle; null if it has none. */
+  get sessionId(): string | null {
+    return this.#session?.id ?? null
+  }
+
+  get userId(): string | null {
+    return this.#user
+  }
+
+  /** A copy. */
+  get meta(): JsonObject {
+    return structuredClone(this.#meta)
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Makes it a connection of this user. Its session, if it has one, stays what it was. */
+  bind(userId: string | number): Promise<void> {
+    return this.#bindTo(userOf(userId))
+  }
+
+  /** Makes it a connection of nobody. */
+  unbind(): Promise<void> {
+    return this.#bindTo(null)
+  }
+
+  /**
+   * Makes it a connection of another session, as after a login that has given it another id. Rejects with
+   * SessionRevokedError, and closes it, if there is no such session.
+   */
+  async rebind(session: GivenSession): Promise<void> {
+    const known = await this.#keeper.session(session)
+    if (this.#state === 'closed') return
+    // First it belongs there, then it is asked whether that stands: what ends in between is heard.
+    this.#keeper.move(this, () => {
+      this.#session = known
+    })
+    await this.#keeper.changed(this, 'bound')
+    await this.#keeper.confirm(this)
+  }
+
+  /** Sets one item of its `meta`; undefined removes it. */
+  async setMeta(key: string, value: unknown): Promise<void> {
+    this.#meta = metaOf('meta', { ...this.#meta, [nameOf('key', key)]: value })
+    await this.#keeper.changed(this, 'bound')
+  }
+
+  /** Something has come from the other side. Adapters call it for whatever they receive. */
+  touch(): void {
+    this.#activeAt = this.#clock.monotonic()
+    this.#activityIsNews = true
+  }
+
+  /** Takes it out of the directory: nothing is sent to it any more, and nobody closes it but you. */
+  detach(): Promise<void> {
+    return this.leave('it was detached')
+  }
+
+  /** Closes it, with a code as of a WebSocket. */
+  close({ code, reason }: Closing): Promise<void> {
+    if (this.#state === 'closed') return Promise.resolve()
+    const left = this.leave(reason)
+    this.#transport.close(code, reason)
+    return left
+  }
+
+  /** @internal */
+  get info(): ConnectionInfo {
+    return infoOf(this.id, this.row(''))
+  }
+
+  /** @internal */
+  get session(): KnownSession | undefined {
+    return this.#session
+  }
+
+  /** What others may know of it. @internal */
+  row(boot: string): Row {
+    const session = this.#session ? { key: this.#session.key, id: this.#session.id } : null
+    const [node, kind, since] = [this.#node, this.#transport.kind, this.#since]
+    return { boot, node, kind, session, user: this.#user, meta: this.#meta, since, was: [] }
+  }
+
+  /** @internal */
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** From now on it is sent to. @internal */
+  open(): void {
+    if (this.#state !== 'opening') return
+    this.#state = 'open'
+    this.#transport.opened?.()
+  }
+
+  /** @internal */
+  send(message: Outgoing): Sent {
+    if (this.#state !== 'open') return 'gone'
+    return this.#transport.send(message)
+  }
+
+  /** It is no connection any more. @internal */
+  async leave(reason: string): Promise<void> {
+    if (this.#state === 'closed') return
+    // Nobody has heard of one that was never open.
+    const event = this.#state === 'open' ? 'detached' : undefined
+    this.#state = 'closed'
+    await this.#keeper.changed(this, event, reason)
+  }
+
+  /** Its session is over, or goes on under another id. @internal */
+  async endSession(closing: Closing): Promise<void> {
+    if (closing !== CLOSINGS.rotated || this.onRotation === 'close') return this.close(closing)
+    this.#keeper.move(this, () => {
+      this.#session = undefined
+      this.#user = null
+    })
+    await this.#keeper.changed(this, 'bound')
+  }
+
+  /** For how many ms nothing was heard on it. @internal */
+  get idle(): number {
+    return this.#clock.monotonic() - this.#activeAt
+  }
+
+  /** The same, if something was heard since this was last asked. @internal */
+  takeIdle(): number | undefined {
+    const isNews = this.#activityIsNews
+    this.#activityIsNews = false
+    return isNews ? this.idle : undefined
+  }
+
+  async #bindTo(user: string | null): Promise<void> {
+    if (this.#state === 'closed') return
+    this.#keeper.move(this, () => {
+      this.#user = user
+    })
+    await this.#keeper.changed(this, 'bound')
+  }
+}
+
+export function userOf(userId: unknown): string {
+  return nameOf('userId', typeof userId === 'number' ? String(userId) : userId)
+}

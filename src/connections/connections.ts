@@ -1,0 +1,206 @@
+import { EventEmitter } from 'node:events'
+import { metaOf, oneOf, orElse } from '../base/checks.js'
+import type { Clock } from '../base/clock.js'
+import type { CloseReceipt } from '../base/close-receipt.js'
+import { ConnectionClosedError, SessionRevokedError, UnregisteredError } from '../base/connection-errors.js'
+import { OptionError } from '../base/errors.js'
+import type { KnownSession } from '../bus/shared-bus.js'
+import { runOf } from '../nodes/boot.js'
+import type { Membership } from '../nodes/membership.js'
+import { Connection, type ConnectionKeeper, type OnRotation, userOf } from './connection.js'
+import type { ConnectionCommands } from './connection-commands.js'
+import type { ConnectionEventMap, ConnectionEventName } from './connection-events.js'
+import { connectionId } from './connection-id.js'
+import type { ConnectionInfo } from './connection-info.js'
+import type { ConnectionQueries, ListOptions } from './connection-queries.js'
+import type { ConnectionRef } from './connection-ref.js'
+import { type GivenSession, sessionIdOf } from './given-session.js'
+import type { LocalConnections } from './local-connections.js'
+import type { Registrar } from './registrar.js'
+import type { SessionWatch } from './session-watch.js'
+import type { ConnectionTarget } from './target.js'
+import { CLOSINGS, type Closing, type Transport } from './transport.js'
+
+export interface AttachOptions {
+  /** The session that it lives and dies with: its id, or `req.session` or `ctx.session`. @default none */
+  session?: GivenSession | undefined
+  /** The same, by its id. */
+  sessionId?: string | undefined
+  /** Whose it is. @default nobody's */
+  userId?: string | number | undefined
+  /** What others are to know of it: what JSON can hold, up to 8 KiB. @default {} */
+  meta?: object | undefined
+  /**
+   * What becomes of it when its session goes on under another id, as at a login: 'close', with a code that says that it may
+   * connect again; or 'unbind', which leaves it open as a connection of no session and nobody.
+   * @default 'close'
+   */
+  onRotation?: OnRotation | undefined
+}
+
+interface ConnectionsOptions {
+  membership: Membership
+  local: LocalConnections
+  registrar: Registrar
+  watch: SessionWatch
+  queries: ConnectionQueries
+  commands: ConnectionCommands
+  clock: Clock
+  nodeId: string
+  /** Told of a listener for what other nodes do. */
+  listen: () => void
+  warn: (what: string, error: unknown) => void
+}
+
+/** Live connections: of this process, which it attaches, and of every other, which it can find, reach and close. */
+export class Connections extends EventEmitter<ConnectionEventMap> {
+  readonly #options: ConnectionsOptions
+  readonly #keeper: ConnectionKeeper
+  readonly #known = new WeakSet<Transport>()
+  #attached = 0
+
+  /** Made by a SessionCluster. @internal */
+  constructor(options: ConnectionsOptions) {
+    super()
+    this.#options = options
+    const { local, registrar, watch } = options
+    this.#keeper = {
+      changed: async (connection, event, reason = '') => {
+        if (connection.isClosed) local.remove(connection)
+        const written = registrar.write(connection, event, reason)
+        if (event) this.#tell(event, connection.info, reason)
+        await written
+      },
+      move: (connection, change) => local.move(connection, change),
+      session: given => this.#session(given),
+      confirm: connection => watch.confirm(connection),
+    }
+    // What happens elsewhere comes here as soon as somebody wants to know.
+    const watched: readonly unknown[] = ['attached', 'bound', 'detached']
+    const onListener = (name: unknown) => {
+      if (watched.includes(name)) options.listen()
+    }
+    // An event of every emitter, which the types of ours leave out.
+    EventEmitter.prototype.on.call(this, 'newListener', onListener)
+  }
+
+  /**
+   * Makes a socket or stream a connection of this node, until it is closed. With a session it lives as long as that does:
+   * rejects with SessionRevokedError, and closes it, if there is no such session, or not any more.
+   */
+  async attach(transport: Transport, options: AttachOptions = {}): Promise<Connection> {
+    const { membership, local, clock, nodeId } = this.#options
+    const { session, sessionId, userId, meta } = options
+    const given = orElse(session, sessionId)
+    const user = userId === undefined ? null : userOf(userId)
+    const onRotation = oneOf('onRotation', orElse(options.onRotation, 'close'), ['close', 'unbind'] as const)
+    const metadata = metaOf('meta', meta)
+    membership.checkStarted()
+    if (this.#known.has(transport)) throw new OptionError('transport: it is attached already')
+    this.#known.add(transport)
+    const known = given === undefined ? undefined : await this.#session(given)
+    const parts = { run: runOf(membership.boot), number: (++this.#attached).toString(36) }
+    const connection = new Connection({
+      id: connectionId(nodeId, parts),
+      parts,
+      node: nodeId,
+      transport,
+      session: known,
+      user,
+      meta: metadata,
+      since: clock.wall(),
+      onRotation,
+      keeper: this.#keeper,
+      clock,
+    })
+    transport.onClose(() => void connection.leave('it was closed by the other side'))
+    transport.onActivity?.(() => connection.touch())
+    if (connection.isClosed) throw new ConnectionClosedError()
+    local.add(connection)
+    if (known) await this.#admit(connection)
+    if (connection.isClosed) throw known ? new SessionRevokedError() : new ConnectionClosedError()
+    connection.touch()
+    connection.open()
+    await this.#keeper.changed(connection, 'attached')
+    return connection
+  }
+
+  /** The connections of a session, a user, a node, or all there are. */
+  list(options: ListOptions = {}): Promise<ConnectionRef[]> {
+    return this.#options.queries.list(options)
+  }
+
+  /** One of them; null if there is none of that id, or not any more. */
+  get(id: string): Promise<ConnectionRef | null> {
+    return this.#options.queries.get(id)
+  }
+
+  count(target: Omit<ListOptions, 'idleFor'> = {}): Promise<number> {
+    return this.#options.queries.count(target)
+  }
+
+  /** When something was last heard on a connection, also for an hour after its node has died; null if that is not known. */
+  lastActivity(id: string): Promise<Date | null> {
+    return this.#options.queries.lastActivity(id)
+  }
+
+  /** Closes connections, wherever they are, with a code as of a WebSocket. Their sessions stay as they are. */
+  close(target: ConnectionTarget, closing: Partial<Closing> = {}): Promise<CloseReceipt> {
+    return this.#options.commands.close(target, closing)
+  }
+
+  /**
+   * Writes the connections of this node into the directory once more, and answers with all there are: for a process that keeps
+   * something for each of them, after its start and whenever Redis was away.
+   */
+  async reconcile(): Promise<ConnectionRef[]> {
+    await this.#options.registrar.writeAll()
+    return this.list()
+  }
+
+  /** Tells of a connection of another node. @internal */
+  hear(event: ConnectionEventName, info: ConnectionInfo, reason: string): void {
+    this.#tell(event, info, reason)
+  }
+
+  /** Closes all of this process. @internal */
+  async leave(): Promise<void> {
+    const { local, registrar, watch } = this.#options
+    watch.stop()
+    registrar.stop()
+    await Promise.all(local.all().map(connection => connection.close(CLOSINGS.shutdown)))
+  }
+
+  async #session(given: GivenSession): Promise<KnownSession> {
+    const session = await this.#options.watch.session(sessionIdOf(given))
+    if (session) return session
+    throw new OptionError(
+      'session: there is no store on this cluster; pass new ClusteredRedisStore({ cluster })',
+    )
+  }
+
+  /**
+   * Closes it unless its session stands. It belongs to its session by now; then others can find it, and then it is asked
+   * whether the session stands: what destroys the session before that is found out, and what does so after finds it.
+   */
+  async #admit(connection: Connection): Promise<void> {
+    const { watch, registrar } = this.#options
+    try {
+      if (!(await registrar.write(connection, undefined, ''))) throw new UnregisteredError()
+      if (!(await watch.confirm(connection))) throw new SessionRevokedError()
+    } catch (error) {
+      await connection.close(error instanceof SessionRevokedError ? CLOSINGS.unknown : CLOSINGS.unconfirmed)
+      throw error
+    }
+  }
+
+  #tell(event: ConnectionEventName, info: ConnectionInfo, reason: string): void {
+    try {
+      if (event === 'detached') this.emit('detached', info, reason)
+      else this.emit(event, info)
+    } catch (error) {
+      // What a listener throws must not end up in the middle of ours.
+      this.#options.warn(`a listener of the event '${event}' threw`, error)
+    }
+  }
+}

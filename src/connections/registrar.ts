@@ -1,0 +1,171 @@
+import type { Clock } from '../base/clock.js'
+import type { Logger } from '../base/logger.js'
+import type { Membership } from '../nodes/membership.js'
+import type { Connection } from './connection.js'
+import type { ConnectionDirectory } from './connection-directory.js'
+import type { ConnectionEventName, ConnectionEvents } from './connection-events.js'
+import type { Row } from './row.js'
+
+/** How often activity is written, in ms: what others know of it is hardly older. */
+const ACTIVITY_EVERY = 1_000
+const WRITTEN_AT_ONCE = 200
+
+/** What Redis knows of one connection, as far as it is known here. */
+interface Entry {
+  /** What may stand there; undefined if nothing does. */
+  before: Row | undefined
+  /** Whether Redis may have lost it, or has it under a boot that is over. */
+  anew: boolean
+  /** Whether it is to be written still. */
+  due: boolean
+  /** What the other nodes have not been told yet. */
+  news: { event: ConnectionEventName; reason: string } | undefined
+  turn: Promise<unknown>
+}
+
+interface RegistrarOptions {
+  directory: ConnectionDirectory
+  events: ConnectionEvents
+  membership: Membership
+  clock: Clock
+  logger: Logger
+}
+
+/**
+ * Makes the directory say what this process knows of its connections. One connection is written by nobody else, and one write
+ * after the other, so that no two changes of it are lost to each other. What Redis could not be told is written when it is
+ * back.
+ */
+export class Registrar {
+  readonly #options: RegistrarOptions
+  readonly #entries = new Map<Connection, Entry>()
+  #cancelActivity: () => void = () => {}
+  #failing = false
+  #stopped = false
+
+  constructor(options: RegistrarOptions) {
+    this.#options = options
+    options.membership.depend({
+      // The rows stand under a boot that nobody believes any more.
+      fenced: () => this.#doubtAll(),
+      renewed: fresh => {
+        if (fresh) this.#doubtAll()
+        this.writeDue().catch(() => {})
+      },
+    })
+  }
+
+  /** Brings a connection into the directory as it is now. False if Redis could not be told. */
+  write(connection: Connection, event: ConnectionEventName | undefined, reason: string): Promise<boolean> {
+    const entry = this.#entryOf(connection)
+    entry.due = true
+    // Who has not heard of it yet hears that it is there, as it is now.
+    if (event && !(entry.news?.event === 'attached' && event === 'bound')) entry.news = { event, reason }
+    return this.#inTurn(connection, entry)
+  }
+
+  /** Writes what Redis could not be told before, and all of it where Redis may have lost it. */
+  async writeDue(): Promise<void> {
+    const due = [...this.#entries].filter(([, entry]) => entry.due)
+    for (let start = 0; start < due.length; start += WRITTEN_AT_ONCE) {
+      const batch = due.slice(start, start + WRITTEN_AT_ONCE)
+      const written = await Promise.all(batch.map(([connection, entry]) => this.#inTurn(connection, entry)))
+      // With the next heartbeat.
+      if (written.includes(false)) return
+    }
+  }
+
+  /** Writes all of them once more. */
+  writeAll(): Promise<void> {
+    this.#doubtAll()
+    return this.writeDue()
+  }
+
+  /** From now on what is heard of connections is written, in batches. */
+  start(): void {
+    if (this.#stopped) return
+    this.#cancelActivity()
+    this.#cancelActivity = this.#options.clock.after(ACTIVITY_EVERY, () => {
+      // What could not be told is told late: whoever is active tells again.
+      void this.#writeActivity().then(() => this.start())
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#cancelActivity()
+  }
+
+  #entryOf(connection: Connection): Entry {
+    const known = this.#entries.get(connection)
+    if (known) return known
+    const entry: Entry = {
+      before: undefined,
+      anew: false,
+      due: false,
+      news: undefined,
+      turn: Promise.resolve(),
+    }
+    this.#entries.set(connection, entry)
+    return entry
+  }
+
+  #doubtAll(): void {
+    for (const entry of this.#entries.values()) {
+      entry.anew = true
+      entry.due = true
+    }
+  }
+
+  #inTurn(connection: Connection, entry: Entry): Promise<boolean> {
+    const written = entry.turn.then(() => this.#write(connection, entry))
+    entry.turn = written
+    return written
+  }
+
+  async #write(connection: Connection, entry: Entry): Promise<boolean> {
+    if (!entry.due) return true
+    const { directory, events, membership } = this.#options
+    const { id, parts } = connection
+    const { before, anew, news } = entry
+    const current = connection.row(membership.boot)
+    const after = connection.isClosed ? undefined : current
+    const message = news ? events.message(news.event, id, current, news.reason) : ''
+    Object.assign(entry, { due: false, anew: false, news: undefined })
+    try {
+      await directory.write({ id, parts, before, after, anew, message })
+    } catch (error) {
+      this.#fail(error as Error)
+      // Both may stand there now.
+      const was = [...new Set([...directory.setsOf(before), ...directory.setsOf(after)])]
+      entry.before = { ...current, was }
+      entry.due = true
+      entry.anew ||= anew
+      entry.news ??= news
+      return false
+    }
+    entry.before = after
+    this.#failing = false
+    if (!after && !entry.due) this.#entries.delete(connection)
+    return true
+  }
+
+  #fail({ message: reason }: Error): void {
+    if (!this.#failing)
+      this.#options.logger.warn('the connections of this node could not be written to Redis', { reason })
+    this.#failing = true
+  }
+
+  async #writeActivity(): Promise<void> {
+    const { directory } = this.#options
+    const ages: [string, number][] = []
+    let run = ''
+    for (const connection of this.#entries.keys()) {
+      const idle = connection.isOpen ? connection.takeIdle() : undefined
+      if (idle === undefined) continue
+      run = connection.parts.run
+      ages.push([connection.parts.number, Math.round(idle)])
+    }
+    if (ages.length > 0) await directory.noteActivity(run, ages).catch(error => this.#fail(error))
+  }
+}

@@ -1,0 +1,79 @@
+import type { CloseReceipt } from '../base/close-receipt.js'
+import type { Revocation } from '../bus/shared-bus.js'
+import type { RegistryKeys } from '../nodes/registry-keys.js'
+import type { ConnectionDirectory } from './connection-directory.js'
+import { answersOf } from './receipts.js'
+import type { Router } from './router.js'
+import { CLOSINGS } from './transport.js'
+
+const ASKED_AT_ONCE = 500
+
+interface RevokedConnectionsOptions {
+  directory: ConnectionDirectory
+  keys: RegistryKeys
+  router: Router
+  /** How long the nodes are waited for. */
+  deadline: number
+}
+
+/**
+ * Finds the connections of sessions that are being revoked, and makes sure that all are closed.
+ *
+ * The message that revokes a session closes its connections, too, so there are two places where one may be when it is looked
+ * for: in the directory, or closed a moment ago. It is looked for before the sessions are destroyed, to know of those that
+ * are closed meanwhile; and after, because whoever attached one before has written it by then, and whoever does later finds
+ * that there is no session.
+ */
+export class RevokedConnections implements Revocation {
+  readonly #options: RevokedConnectionsOptions
+  readonly #keys = new Set<string>()
+  readonly #ids = new Set<string>()
+  readonly #finding: Promise<boolean>[] = []
+
+  constructor(options: RevokedConnectionsOptions) {
+    this.#options = options
+  }
+
+  find(keys: readonly string[]): void {
+    for (const key of keys) this.#keys.add(key)
+    this.#finding.push(this.#find(keys))
+  }
+
+  async closed(): Promise<CloseReceipt> {
+    const { router, deadline } = this.#options
+    const before = await Promise.all(this.#finding)
+    const after = await this.#find([...this.#keys])
+    const ids = [...this.#ids]
+    const acked = new Set<string>()
+    const missing = new Set<string>()
+    let [matched, closed] = [0, 0]
+    for (let start = 0; start < ids.length; start += ASKED_AT_ONCE) {
+      const connections = ids.slice(start, start + ASKED_AT_ONCE)
+      const body = { ...CLOSINGS.revoked }
+      const dispatched = await router.dispatch(
+        { topic: 'close', to: { connections }, except: null, body },
+        deadline,
+      )
+      const answers = answersOf(dispatched)
+      for (const node of answers.acked) acked.add(node)
+      for (const node of answers.missing) missing.add(node)
+      // What has died with its node was not closed by this.
+      const there = connections.length - dispatched.lost
+      let open = 0
+      for (const { node, listed } of dispatched.holders.values()) if (missing.has(node)) open += listed
+      matched += there
+      closed += there - open
+    }
+    // Nobody knows who holds some.
+    if (!after || before.includes(false)) for (const node of router.others) missing.add(node)
+    return { matched, closed, nodes: { acked: [...acked], missing: [...missing] } }
+  }
+
+  /** False if Redis could not be asked. */
+  async #find(keys: readonly string[]): Promise<boolean> {
+    const { directory, keys: names } = this.#options
+    const found = await Promise.allSettled(keys.map(key => directory.named(names.setOf({ session: key }))))
+    for (const each of found) if (each.status === 'fulfilled') for (const id of each.value) this.#ids.add(id)
+    return found.every(({ status }) => status === 'fulfilled')
+  }
+}

@@ -1,0 +1,46 @@
+import { isObject } from '../base/checks.js'
+import type { JsonObject } from '../base/json.js'
+
+const VERSION = 1
+
+/** The session that a connection belongs to. */
+export interface RowSession {
+  /** Its key in Redis, which no two stores share. */
+  readonly key: string
+  /** As apps know it: its id, or where ids are hashed the text of its handle. */
+  readonly id: string
+}
+
+/** What other processes know of a connection. */
+export interface Row {
+  /** The boot under which it was written: who sweeps away what another has left must not take what was written since. */
+  readonly boot: string
+  /** The id of its node. */
+  readonly node: string
+  readonly kind: string
+  readonly session: RowSession | null
+  readonly user: string | null
+  readonly meta: JsonObject
+  /** When it was attached, in ms since the epoch by the clock of its node. */
+  readonly since: number
+  /** Sets that may still name it, though it belongs there no more. */
+  readonly was: readonly string[]
+}
+
+export function rowText(row: Row): string {
+  return JSON.stringify({ v: VERSION, ...row })
+}
+
+/** Undefined if it is of a version that this code does not know. */
+export function rowFrom(text: string): Row | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isObject(value)) return undefined
+  const { v, boot, node, kind, meta, was } = value as Record<string, unknown>
+  const texts = [boot, node, kind].every(each => typeof each === 'string')
+  return v === VERSION && texts && isObject(meta) && Array.isArray(was) ? (value as Row) : undefined
+}

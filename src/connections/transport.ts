@@ -1,0 +1,45 @@
+import type { Json } from '../base/json.js'
+
+/** `slow`: it has not taken what it was sent before, and was not sent this. */
+export type Sent = 'sent' | 'slow' | 'gone'
+
+/** What is sent to connections: the same for all of them. */
+export interface Outgoing {
+  readonly data: Json
+  /** The data if it is a string, else its JSON. */
+  readonly text: string
+}
+
+/** One socket or stream, as an adapter hands it over. None of its functions may throw. */
+export interface Transport {
+  /** Of what kind it is, for those who look at it from elsewhere: `ws`, `sse`. */
+  readonly kind: string
+  /** Called once, when it may be sent to. */
+  opened?(): void
+  send(message: Outgoing): Sent
+  /** Ends it, with a code as of a WebSocket. Called once at the most, and not after it has ended by itself. */
+  close(code: number, reason: string): void
+  /** Tells when it has ended by itself. */
+  onClose(ended: () => void): void
+  /** Tells whenever something has come from the other side. */
+  onActivity?(heard: () => void): void
+}
+
+/** Why connections are closed, with the codes of WebSocket. */
+export const CLOSINGS = {
+  destroyed: { code: 1008, reason: 'session destroyed' },
+  revoked: { code: 1008, reason: 'session revoked' },
+  /** The session goes on under another id, at a login above all: whoever it is may connect again with that. */
+  rotated: { code: 1012, reason: 'session rotated' },
+  expired: { code: 1008, reason: 'session expired' },
+  unknown: { code: 1008, reason: 'no such session' },
+  /** Nobody could say whether the session still stands. */
+  unconfirmed: { code: 1013, reason: 'session not confirmed' },
+  slow: { code: 1013, reason: 'too slow' },
+  shutdown: { code: 1001, reason: 'going away' },
+} as const
+
+export interface Closing {
+  readonly code: number
+  readonly reason: string
+}

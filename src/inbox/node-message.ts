@@ -1,0 +1,55 @@
+import { isObject } from '../base/checks.js'
+import type { Json } from '../base/json.js'
+
+const VERSION = 1
+
+interface Envelope {
+  /** The run of the process that has sent it. */
+  readonly from: string
+  /** Counts what one process sends to another. */
+  readonly seq: number
+}
+
+/** Why a question has no answer. */
+export interface Failure {
+  readonly reason: 'no handler' | 'failed'
+  readonly message: string
+}
+
+/** What has become of a question. */
+export type Outcome = { readonly body: Json } | { readonly failure: Failure }
+
+export type NodeMessageBody =
+  | { readonly kind: 'tell'; readonly topic: string; readonly body: Json }
+  | { readonly kind: 'ask'; readonly topic: string; readonly body: Json; readonly ask: number }
+  | { readonly kind: 'answer'; readonly ask: number; readonly outcome: Outcome }
+
+export type NodeMessage = Envelope & NodeMessageBody
+
+export function encodeNodeMessage(message: NodeMessage): string {
+  return JSON.stringify({ v: VERSION, ...message })
+}
+
+/** Undefined if it is none of ours, or of a version that this code does not know. */
+export function decodeNodeMessage(text: string): NodeMessage | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isObject(value)) return undefined
+  const message = value as Record<string, unknown>
+  const { v, from, seq, kind, topic, ask, outcome } = message
+  if (v !== VERSION || typeof from !== 'string' || !Number.isSafeInteger(seq)) return undefined
+  if (kind !== 'tell' && !Number.isSafeInteger(ask)) return undefined
+  const known =
+    kind === 'answer' ? isOutcome(outcome) : (kind === 'tell' || kind === 'ask') && typeof topic === 'string'
+  return known ? (value as NodeMessage) : undefined
+}
+
+function isOutcome(value: unknown): value is Outcome {
+  if (!isObject(value)) return false
+  const { failure } = value as { failure?: unknown }
+  return 'body' in value || (isObject(failure) && typeof (failure as Partial<Failure>).message === 'string')
+}
