@@ -132,8 +132,9 @@ export class ConnectionDirectory {
 
   /** When something was last heard on a connection, of a process that may be dead; in ms by Redis' clock. */
   async heardAt({ run, number }: ConnectionIdParts): Promise<number | undefined> {
-    const [, , heardAt] = await this.#ask(rowsScript, this.#placesOf(run), [number])
-    return heardAt === null ? undefined : Number(heardAt)
+    const [, row, heardAt] = await this.#ask(rowsScript, this.#placesOf(run), [number])
+    // What has just been attached has not been written down yet.
+    return heardAt === null ? (row === null ? undefined : rowFrom(String(row))?.since) : Number(heardAt)
   }
 
   #placesOf(run: string): string[] {

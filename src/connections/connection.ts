@@ -175,6 +175,8 @@ export class Connection {
   open(): void {
     if (this.#state !== 'opening') return
     this.#state = 'open'
+    // So that everybody can tell since when nothing has come.
+    this.touch()
     this.#transport.opened?.()
   }
 

@@ -89,7 +89,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
    * rejects with SessionRevokedError, and closes it, if there is no such session, or not any more.
    */
   async attach(transport: Transport, options: AttachOptions = {}): Promise<Connection> {
-    const { membership, local, clock, nodeId } = this.#options
+    const { membership, local, registrar, clock, nodeId } = this.#options
     const { session, sessionId, userId, meta } = options
     const given = orElse(session, sessionId)
     const user = userId === undefined ? null : userOf(userId)
@@ -118,10 +118,11 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     if (connection.isClosed) throw new ConnectionClosedError()
     local.add(connection)
     if (known) await this.#admit(connection)
+    else await registrar.write(connection, 'attached', '')
     if (connection.isClosed) throw known ? new SessionRevokedError() : new ConnectionClosedError()
-    connection.touch()
     connection.open()
-    await this.#keeper.changed(connection, 'attached')
+    if (known) void registrar.write(connection, 'attached', '')
+    this.#tell('attached', connection.info, '')
     return connection
   }
 

@@ -1,0 +1,75 @@
+import type { ServerResponse } from 'node:http'
+import type { Outgoing, Sent, Transport } from '../connections/transport.js'
+
+/** How long the other side has to take the end, in ms. */
+const CLOSING_TAKES = 1_000
+const REFUSED = 1008
+
+export interface SseOptions {
+  /** How often a comment is sent, so that nobody in between takes the stream for dead, in ms; 0 for never. @default 15_000 */
+  keepAlive?: number
+  /** With how many bytes that it has not taken yet a stream is slow. @default 1 MiB */
+  highWater?: number
+  /** What becomes of a slow stream: it is not sent what it cannot take, or it is ended. @default 'skip' */
+  onSlow?: 'skip' | 'close'
+}
+
+/**
+ * A response as a stream of server-sent events, for `connections.attach`: that of plain Node and of Express, and `ctx.res` of Koa with
+ * `ctx.respond = false`. It is begun when it is attached; if it is not, it is answered with 401, which ends an EventSource.
+ */
+export function fromSse(
+  response: ServerResponse,
+  { keepAlive = 15_000, highWater = 1_048_576, onSlow = 'skip' }: SseOptions = {},
+): Transport {
+  let beat: NodeJS.Timeout | undefined
+  // A connection that breaks is followed by `close`.
+  response.on('error', () => {})
+  const close = (code: number, reason: string) => {
+    if (response.writableEnded) return
+    clearInterval(beat)
+    if (response.headersSent) {
+      const event = code === REFUSED ? 'revoked' : 'closed'
+      response.end(`event: ${event}\ndata: ${JSON.stringify({ code, reason })}\n\n`)
+    } else {
+      response.writeHead(code === REFUSED ? 401 : 503, { 'content-type': 'text/plain' })
+      response.end(`${reason}\n`)
+    }
+    const timer = setTimeout(() => response.destroy(), CLOSING_TAKES)
+    timer.unref()
+    response.on('close', () => clearTimeout(timer))
+  }
+  return {
+    kind: 'sse',
+    opened() {
+      response.writeHead(200, {
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-cache, no-transform',
+        // Or nginx keeps what is sent until it is enough.
+        'x-accel-buffering': 'no',
+      })
+      response.write(': open\n\n')
+      if (keepAlive === 0) return
+      beat = setInterval(() => response.write(': alive\n\n'), keepAlive)
+      beat.unref()
+    },
+    send({ text }: Outgoing): Sent {
+      if (response.writableEnded || response.destroyed) return 'gone'
+      if (response.writableLength > highWater) {
+        if (onSlow === 'close') close(1013, 'too slow')
+        return 'slow'
+      }
+      response.write(`${text.replace(/^/gm, 'data: ')}\n\n`)
+      return 'sent'
+    },
+    close,
+    onClose(ended) {
+      const end = () => {
+        clearInterval(beat)
+        ended()
+      }
+      if (response.destroyed) end()
+      else response.on('close', end)
+    },
+  }
+}
