@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import type { Clock } from './base/clock.js'
 import type { ClusterEvents, EmitClusterEvent } from './base/cluster-events.js'
 import type { Json } from './base/json.js'
 import { Lines } from './bus/lines.js'
@@ -57,8 +56,6 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
   readonly #inbox: Inbox
   readonly #wing: ConnectionWing
   readonly #requests: Requests
-  readonly #deadline: number
-  readonly #clock: Clock
   readonly #warn: (what: string, error: unknown) => void
   #ended: Promise<void> | undefined
 
@@ -123,9 +120,7 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
     this.#membership = membership
     this.#inbox = inbox
     this.#wing = wing
-    this.#requests = new Requests({ ...config, inbox, runs, services: this.services, run })
-    this.#deadline = config.deadline
-    this.#clock = config.clock
+    this.#requests = new Requests({ ...config, inbox, runs, services: this.services, membership })
     this.#warn = warn
   }
 

@@ -3,12 +3,13 @@ import type { CloseReceipt } from '../base/close-receipt.js'
 import { ConnectionClosedError, RequestError } from '../base/connection-errors.js'
 import type { Json, JsonObject } from '../base/json.js'
 import { payloadOf } from '../inbox/payload.js'
+import type { Membership } from '../nodes/membership.js'
 import type { Connection } from './connection.js'
 import type { ConnectionReach } from './connection-ref.js'
 import type { GivenSession } from './given-session.js'
 import { sessionIdOf } from './given-session.js'
 import { answersOf, type Counts, countsFrom, type Receipt, receiptOf } from './receipts.js'
-import type { Router } from './router.js'
+import type { Dispatch, Dispatched, Router } from './router.js'
 import type { SessionWatch } from './session-watch.js'
 import { type Address, addressOf, type ConnectionTarget } from './target.js'
 import { CLOSINGS, type Closing, type Outgoing } from './transport.js'
@@ -25,6 +26,7 @@ export interface SendOptions {
 
 interface ConnectionCommandsOptions {
   router: Router
+  membership: Membership
   watch: SessionWatch
   /** How long other nodes are waited for if nobody says how long. */
   deadline: number
@@ -47,21 +49,21 @@ export class ConnectionCommands implements ConnectionReach {
   }
 
   async send(target: SendTarget, data: unknown, options: SendOptions = {}): Promise<Receipt> {
-    const { router, deadline } = this.#options
+    const { deadline } = this.#options
     const body = payloadOf(data)
     const timeout = duration('timeout', orElse(options.timeout, deadline), 1)
     const { except, ...to } = isObject(target) ? (target as SendTarget) : { except: undefined }
     const excepted = except === undefined ? null : await this.#addressOf('except', except)
     const address = await this.#addressOf('to', to)
     const dispatch = { topic: 'send', to: address, except: excepted, body }
-    return receiptOf(await router.dispatch(dispatch, options.ack ? timeout : undefined))
+    return receiptOf(await this.#dispatch(dispatch, options.ack ? timeout : undefined))
   }
 
   async close(target: ConnectionTarget, closing: Partial<Closing>): Promise<CloseReceipt> {
-    const { router, deadline } = this.#options
+    const { deadline } = this.#options
     const to = await this.#addressOf('target', target)
     const body = { ...checkedClosing(closing) }
-    const dispatched = await router.dispatch({ topic: 'close', to, except: null, body }, deadline)
+    const dispatched = await this.#dispatch({ topic: 'close', to, except: null, body }, deadline)
     let closed = countsFrom(dispatched.own).matched
     let matched = closed
     for (const [run, { listed }] of dispatched.holders) {
@@ -75,9 +77,9 @@ export class ConnectionCommands implements ConnectionReach {
   }
 
   async change(id: string, change: Json): Promise<void> {
-    const { router, deadline } = this.#options
+    const { deadline } = this.#options
     const to = { connections: [id] }
-    const { own, holders, asked } = await router.dispatch(
+    const { own, holders, asked } = await this.#dispatch(
       { topic: 'change', to, except: null, body: change },
       deadline,
     )
@@ -108,6 +110,13 @@ export class ConnectionCommands implements ConnectionReach {
     }
     const matched = connections.length
     return { matched, delivered: matched, slow: 0, gone: 0 }
+  }
+
+  /** Who is no node is not heard by the others, and cannot be answered. */
+  #dispatch(dispatch: Dispatch, timeout: number | undefined): Promise<Dispatched> {
+    const { membership, router } = this.#options
+    membership.checkStarted()
+    return router.dispatch(dispatch, timeout)
   }
 
   #addressOf(what: string, target: unknown): Promise<Address> {

@@ -30,6 +30,8 @@ export interface Confirmation {
   readonly doubts: number
 }
 
+const NEVER: Confirmation = { at: Number.NEGATIVE_INFINITY, doubts: -1 }
+
 interface ConnectionParts {
   readonly id: string
   readonly parts: ConnectionIdParts
@@ -52,7 +54,7 @@ export class Connection {
   /** @internal */
   readonly onRotation: OnRotation
   /** When Redis was last asked for its session, and had it. @internal */
-  confirmed: Confirmation = { at: Number.NEGATIVE_INFINITY, doubts: -1 }
+  confirmed: Confirmation = NEVER
   readonly #node: string
   readonly #transport: Transport
   readonly #since: number
@@ -119,6 +121,7 @@ export class Connection {
     // First it belongs there, then it is asked whether that stands: what ends in between is heard.
     this.#keeper.move(this, () => {
       this.#session = known
+      this.confirmed = NEVER
     })
     await this.#keeper.changed(this, 'bound')
     await this.#keeper.confirm(this)
@@ -127,7 +130,7 @@ export class Connection {
   /** Sets one item of its `meta`; undefined removes it. */
   async setMeta(key: string, value: unknown): Promise<void> {
     this.#meta = metaOf('meta', { ...this.#meta, [nameOf('key', key)]: value })
-    await this.#keeper.changed(this, 'bound')
+    if (this.#state !== 'closed') await this.#keeper.changed(this, undefined)
   }
 
   /** Something has come from the other side. Adapters call it for whatever they receive. */
@@ -142,7 +145,7 @@ export class Connection {
   }
 
   /** Closes it, with a code as of a WebSocket. */
-  close({ code, reason }: Closing): Promise<void> {
+  close({ code = 1000, reason = '' }: Partial<Closing> = {}): Promise<void> {
     if (this.#state === 'closed') return Promise.resolve()
     const left = this.leave(reason)
     this.#transport.close(code, reason)

@@ -61,7 +61,7 @@ export function wireConnections(parts: ConnectionParts): ConnectionWing {
   const registrar = new Registrar({ ...parts, directory, events })
   const watch = new SessionWatch({ ...parts, local })
   const router = new Router({ ...parts, directory, local })
-  const commands = new ConnectionCommands({ router, watch, deadline })
+  const commands = new ConnectionCommands({ ...parts, router, watch })
   const queries = new ConnectionQueries({ ...parts, directory, local, watch, reach: commands })
   const connections: Connections = new Connections({
     ...parts,

@@ -34,6 +34,8 @@ interface InboxOptions {
   logger: Logger
   /** Of this process. */
   run: string
+  /** How long it may take until this process is heard. */
+  deadline: number
 }
 
 /**
@@ -58,14 +60,19 @@ export class Inbox {
     })
   }
 
-  /** Resolves when everything that is sent to this process from now on is heard. */
+  /** Resolves when everything that is sent to this process from now on is heard, or after `deadline`: then it is heard later. */
   open(): Promise<void> {
-    const { lines, keys, run } = this.#options
+    const { lines, keys, run, clock, deadline } = this.#options
     this.#opened ??= new Promise(resolve => {
+      const cancelTimer = clock.after(deadline, resolve)
       this.#leave = lines.carry(keys.inboxOf(run), {
         message: text => this.#receive(text),
         missed() {},
-        hearing: all => all && resolve(),
+        hearing(all) {
+          if (!all) return
+          cancelTimer()
+          resolve()
+        },
         trustChanged() {},
       })
     })

@@ -4,6 +4,7 @@ import { OptionError } from '../base/errors.js'
 import type { Json } from '../base/json.js'
 import type { Inbox } from '../inbox/inbox.js'
 import { payloadOf } from '../inbox/payload.js'
+import type { Membership } from '../nodes/membership.js'
 import type { Runs } from '../nodes/runs.js'
 import type { Services } from '../services/services.js'
 
@@ -22,7 +23,7 @@ interface RequestsOptions {
   inbox: Inbox
   runs: Runs
   services: Services
-  run: string
+  membership: Membership
   /** How long an answer is waited for if nobody says how long. */
   deadline: number
 }
@@ -57,7 +58,8 @@ export class Requests {
     data: unknown,
     options: RequestOptions = {},
   ): Promise<Json> {
-    const { inbox, runs, deadline } = this.#options
+    const { inbox, runs, deadline, membership } = this.#options
+    membership.checkStarted()
     const topic = topicOf(nameOf('method', method))
     const payload = payloadOf(data)
     const timeout = duration('timeout', orElse(options.timeout, deadline), 1)
