@@ -136,12 +136,8 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
 
   /** Makes this process a node of the cluster. Rejects with NodeIdConflictError if another one lives under its id. */
   async start(): Promise<void> {
-    // Who finds this node has to be heard by it. Where that takes too long, it is heard soon after.
-    const opened = this.#inbox.open()
-    await Promise.race([
-      opened,
-      new Promise<void>(resolve => void this.#clock.after(this.#deadline, resolve)),
-    ])
+    // Who finds this node has to be heard by it.
+    await this.#inbox.open()
     await this.#membership.start()
     this.#wing.start()
   }
