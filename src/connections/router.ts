@@ -30,18 +30,22 @@ interface Holder {
   listed: number
 }
 
-/** Who was asked, and what became of it. */
-export interface Dispatched {
-  /** What this node says. */
-  readonly own: Json
+/** Who holds what is meant. */
+interface Found {
   /** The other processes that hold some, by their runs. */
   readonly holders: ReadonlyMap<string, Holder>
-  /** How many it names on nodes that are gone. */
+  /** How many were asked for by their ids and are gone. */
   readonly lost: number
-  /** Undefined if nobody was to answer. */
-  readonly asked: Asked | undefined
   /** Whether it was not to be had which other nodes hold some: then all that are known are missing. */
   readonly unlisted: boolean
+}
+
+/** Who was asked, and what became of it. */
+export interface Dispatched extends Found {
+  /** What this node says. */
+  readonly own: Json
+  /** Undefined if nobody was to answer. */
+  readonly asked: Asked | undefined
 }
 
 interface RouterOptions {
@@ -95,52 +99,71 @@ export class Router {
 
   /** This process first; then one message to each other that holds some. With `timeout` their answers are waited for. */
   async dispatch(dispatch: Dispatch, timeout: number | undefined): Promise<Dispatched> {
-    const { inbox, logger } = this.#options
     const { topic, to, except, body } = dispatch
-    const message = { to, except, body } as unknown as Json
     const own = this.#serving.get(topic)?.(this.local(to, except), body) ?? null
-    const { told, asked, ...found } = await this.#order.after(JSON.stringify(to), async () => {
-      const found = await this.#find(to).catch(({ message: reason }: Error) => {
-        logger.warn('it could not be asked which nodes hold a connection', { reason })
-        return { holders: this.#everybody(), lost: 0, unlisted: true }
-      })
-      const runs = found.unlisted ? [] : [...found.holders.keys()]
-      // Sent in one go with the answer: what comes next to the same connections is sent after this.
-      const told = timeout === undefined ? runs.map(each => inbox.tell(each, topic, message)) : []
-      const asked = timeout === undefined ? undefined : inbox.ask(runs, topic, message, timeout)
-      return { ...found, told: Promise.allSettled(told), asked }
-    })
-    for (const each of await told) {
-      if (each.status === 'rejected')
-        logger.warn('a message could not be sent to a node', { reason: (each.reason as Error).message })
-    }
+    // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it.
+    const sent =
+      'session' in to || 'user' in to
+        ? await this.#order.after(JSON.stringify(to), async () =>
+            this.#send(dispatch, timeout, await this.#lookUp(to)),
+          )
+        : this.#send(dispatch, timeout, this.#find(to))
+    const { told, asked, found } = sent
+    await told
     return { ...found, own: await own, asked: await asked }
   }
 
-  async #find(to: Address): Promise<Pick<Dispatched, 'holders' | 'lost' | 'unlisted'>> {
-    const { runs, run, directory, keys, local } = this.#options
-    if ('all' in to) return { holders: this.#everybody(), lost: 0, unlisted: false }
-    const holders = new Map<string, Holder>()
-    if ('node' in to) {
-      const of = runs.of(to.node)
-      if (of !== undefined && of !== run) holders.set(of, { node: to.node, listed: 0 })
-      return { holders, lost: 0, unlisted: false }
+  #send(dispatch: Dispatch, timeout: number | undefined, found: Found) {
+    const { inbox, logger } = this.#options
+    const { topic, to, except, body } = dispatch
+    const message = { to, except, body } as unknown as Json
+    const runs = found.unlisted ? [] : [...found.holders.keys()]
+    if (timeout !== undefined)
+      return { found, told: undefined, asked: inbox.ask(runs, topic, message, timeout) }
+    const failed = ({ message: reason }: Error) =>
+      logger.warn('a message could not be sent to a node', { reason })
+    const told = Promise.all(runs.map(run => inbox.tell(run, topic, message).catch(failed)))
+    return { found, told, asked: undefined }
+  }
+
+  async #lookUp(to: { session: string } | { user: string }): Promise<Found> {
+    const { directory, keys, logger } = this.#options
+    try {
+      return this.#holdersOf(await directory.named(keys.setOf(to)))
+    } catch (error) {
+      logger.warn('it could not be asked which nodes hold a connection', { reason: (error as Error).message })
+      return { holders: this.#everybody(), lost: 0, unlisted: true }
     }
-    const ids = 'connections' in to ? to.connections : await directory.named(keys.setOf(to))
-    let lost = 0
+  }
+
+  #find(to: Exclude<Address, { session: string } | { user: string }>): Found {
+    const { runs, run, local } = this.#options
+    if ('connections' in to) {
+      const isGone = (id: string) => {
+        const of = partsOf(id)?.run ?? ''
+        return of === run ? !local.get(id) : !runs.has(of)
+      }
+      return { ...this.#holdersOf(to.connections), lost: to.connections.filter(isGone).length }
+    }
+    if ('all' in to) return { holders: this.#everybody(), lost: 0, unlisted: false }
+    const of = runs.of(to.node)
+    const holders = new Map(of === undefined || of === run ? [] : [[of, { node: to.node, listed: 0 }]])
+    return { holders, lost: 0, unlisted: false }
+  }
+
+  /** The other live processes that hold these, by what their ids say. */
+  #holdersOf(ids: readonly string[]): Found {
+    const { runs, run } = this.#options
+    const holders = new Map<string, Holder>()
     for (const id of ids) {
       const of = partsOf(id)?.run ?? ''
-      const node = runs.nodeOf(of)
-      if (of === run && local.get(id)) continue
-      // What is named of a dead node is there for nobody; what was asked for by its id is gone.
-      if (!node || of === run) lost += 'connections' in to ? 1 : 0
-      else {
-        const holder = holders.get(of)
-        if (holder) holder.listed++
-        else holders.set(of, { node: node.id, listed: 1 })
-      }
+      const node = of === run ? undefined : runs.nodeOf(of)
+      if (!node) continue
+      const holder = holders.get(of)
+      if (holder) holder.listed++
+      else holders.set(of, { node: node.id, listed: 1 })
     }
-    return { holders, lost, unlisted: false }
+    return { holders, lost: 0, unlisted: false }
   }
 
   #everybody(): Map<string, Holder> {
