@@ -14,7 +14,11 @@ export interface WebSocketLike {
   terminate(): void
   pause(): void
   resume(): void
-  on(event: 'close' | 'message' | 'ping' | 'pong' | 'error', listener: (...args: never[]) => void): unknown
+  on(event: 'close', listener: () => void): unknown
+  on(event: 'error', listener: () => void): unknown
+  on(event: 'message', listener: () => void): unknown
+  on(event: 'ping', listener: () => void): unknown
+  on(event: 'pong', listener: () => void): unknown
   removeAllListeners(event: 'message'): unknown
 }
 
@@ -64,7 +68,9 @@ export function fromWs(
       else socket.on('close', ended)
     },
     onActivity(heard) {
-      for (const event of ['message', 'ping', 'pong'] as const) socket.on(event, heard)
+      socket.on('message', heard)
+      socket.on('ping', heard)
+      socket.on('pong', heard)
     },
   }
 }

@@ -99,8 +99,10 @@ export class Router {
 
   /** This process first; then one message to each other that holds some. With `timeout` their answers are waited for. */
   async dispatch(dispatch: Dispatch, timeout: number | undefined): Promise<Dispatched> {
-    const { topic, to, except, body } = dispatch
-    const own = this.#serving.get(topic)?.(this.local(to, except), body) ?? null
+    const { to } = dispatch
+    const own = this.#serve(dispatch)
+    // It is awaited below, where the caller gets what went wrong.
+    own.catch(() => {})
     // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it.
     const sent =
       'session' in to || 'user' in to
@@ -111,6 +113,11 @@ export class Router {
     const { told, asked, found } = sent
     await told
     return { ...found, own: await own, asked: await asked }
+  }
+
+  /** What it does, it begins at once. */
+  async #serve({ topic, to, except, body }: Dispatch): Promise<Json> {
+    return this.#serving.get(topic)?.(this.local(to, except), body) ?? null
   }
 
   #send(dispatch: Dispatch, timeout: number | undefined, found: Found) {

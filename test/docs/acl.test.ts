@@ -166,6 +166,32 @@ async function attemptCluster(admin: Redis, server: RedisServer, rights: string[
   await step('remove', a.handles.remove('y'))
   await step('resolve', b.handles.resolve('x'))
   await step('service', a.services.register({ name: 'users', host: 'localhost', port: 1 }))
+  const transport = () => ({ kind: 'test', send: () => 'sent' as const, close() {}, onClose() {} })
+  if (a.state === 'idle') return failed
+  const connection = await a.connections.attach(transport(), { userId: 1 })
+  // What could not be written is no error of the app: it is written later.
+  await step(
+    'attach',
+    until(async () => (await b.connections.list({ user: 1 })).length === 1, { timeout: 500 }),
+  )
+  await step(
+    'scan',
+    b.connections.list().then(all => expect(all).toHaveLength(1)),
+  )
+  await step('count', b.connections.count())
+  await step(
+    'send',
+    b.send({ user: 1 }, 'x', { ack: true }).then(({ delivered }) => expect(delivered).toBe(1)),
+  )
+  await step(
+    'detach',
+    connection
+      .detach()
+      .then(() =>
+        until(async () => (await admin.exists(`${options.keyPrefix}user:1`)) === 0, { timeout: 500 }),
+      ),
+  )
+  await a.connections.attach(transport(), { userId: 2 })
   await a.shutdown()
   await step(
     'gone',

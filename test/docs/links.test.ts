@@ -186,7 +186,7 @@ describe('the tables of the README', () => {
       ['src/services/service-registration.ts', 'ServiceRegistration'],
       ['src/cluster.ts', 'SessionCluster'],
     ]
-    const internal = ['[sharedBus]', 'releaseAll', 'lose', 'leave']
+    const internal = ['[sharedBus]', 'releaseAll', 'lose', 'leave', 'sweep']
     for (const [file, name] of places) {
       const names = (await membersOf(file, name)).map(each => each.replaceAll("'", ''))
       const offered = names.filter(each => !internal.includes(each))
@@ -194,6 +194,40 @@ describe('the tables of the README', () => {
     }
     const events = await readFile(join(ROOT, 'src/base/cluster-events.ts'), 'utf8')
     expect([...events.matchAll(/^ {2}'?([\w:]+)'?: \[/gm)]).toHaveLength(5)
+  })
+
+  it('and those of docs/connections.md have what there is of connections', async () => {
+    const places: [file: string, name: string, internal?: string[]][] = [
+      ['connections.ts', 'Connections', ['hear', 'leave']],
+      ['connections.ts', 'AttachOptions'],
+      [
+        'connection.ts',
+        'Connection',
+        [
+          'parts',
+          'onRotation',
+          'confirmed',
+          'info',
+          'session',
+          'row',
+          'isClosed',
+          'open',
+          'send',
+          'leave',
+        ].concat(['endSession', 'idle', 'takeIdle']),
+      ],
+      ['connection-ref.ts', 'ConnectionRef'],
+      ['connection-info.ts', 'ConnectionInfo'],
+      ['connection-queries.ts', 'ListOptions'],
+      ['connection-commands.ts', 'SendOptions'],
+      ['receipts.ts', 'Receipt'],
+      ['transport.ts', 'Transport'],
+    ]
+    for (const [file, name, internal = []] of places) {
+      const names = await membersOf(`src/connections/${file}`, name)
+      const offered = names.filter(each => !internal.includes(each))
+      expect(missing(offered, 'docs/connections.md').map(each => `${name}.${each}`)).toEqual([])
+    }
   })
 
   it('have every event, every number and every state of health', async () => {

@@ -18,15 +18,21 @@ const HERE = import.meta.dirname
 // Names that stand for something that a snippet does not show.
 const AMBIENT = `
 import type { Server } from 'node:http'
-import type { ClusteredRedisStore as Store } from 'clustered-redis-store'
-import type { Express } from 'express'
+import type { Socket } from 'node:net'
+import type { ClusteredRedisStore as Store, SessionCluster } from 'clustered-redis-store'
+import type { Express, Request } from 'express'
 import type { SessionData } from 'express-session'
 import type { Redis } from 'ioredis'
+import type { WebSocket } from 'ws'
 declare global {
   const store: Store<SessionData, 'userId'>
   const redis: Redis
   const app: Express
   const server: Server
+  const cluster: SessionCluster
+  const req: Request
+  const socket: Socket
+  const ws: WebSocket
 }
 `
 const NEST = `
