@@ -13,6 +13,7 @@ import { Compression } from '../dist/codec/compression.js'
 import { KeyRing } from '../dist/codec/key-ring.js'
 import { jsonSerializer } from '../dist/codec/serializer.js'
 import { Stats } from '../dist/observe/stats.js'
+import { variedSessionOf } from './measuring/varied-session.js'
 import { startRedis } from './servers/redis.js'
 
 const SIZES = [512, 4 * 1024, 32 * 1024]
@@ -25,66 +26,6 @@ const DEFLATE = { level: 1 }
 
 /** @type {unknown} */
 let sink
-
-// Always the same sessions.
-let seed = 1
-/** @param {number} below */
-function random(below) {
-  seed = (seed * 48_271) % 2_147_483_647
-  return seed % below
-}
-
-/** @param {number} digits */
-function hex(digits) {
-  return Array.from({ length: digits }, () => random(16).toString(16)).join('')
-}
-
-/** @template T @param {readonly T[]} list @returns {T} */
-function oneOf(list) {
-  return /** @type {T} */ (list[random(list.length)])
-}
-
-const WORDS =
-  'red blue small large cotton steel garden kitchen lamp chair table shirt mug knife pan rug'.split(' ')
-
-/** As an app would keep it: who it is, what he may do, what he has put into the cart and seen of late. @param {number} bytes */
-function sessionOf(bytes) {
-  const session = {
-    cookie: {
-      originalMaxAge: 86_400_000,
-      expires: '2031-03-14T15:09:26.535Z',
-      secure: true,
-      httpOnly: true,
-      path: '/',
-    },
-    passport: { user: 1_729_041 },
-    csrf: hex(24),
-    user: {
-      name: 'Ada Lovelace',
-      email: 'ada.lovelace@example.com',
-      locale: 'en-GB',
-      roles: ['customer', 'editor'],
-    },
-    flash: {},
-    /** @type {object[]} */
-    cart: [],
-    /** @type {object[]} */
-    viewed: [],
-  }
-  const rest = () => bytes - Buffer.byteLength(JSON.stringify(session))
-  const product = () => ({
-    sku: `${oneOf(WORDS).slice(0, 3).toUpperCase()}-${hex(3)}`,
-    name: `${oneOf(WORDS)} ${oneOf(WORDS)}`,
-    price: (100 + random(20_000)) / 100,
-  })
-  while (rest() > 110) {
-    if (random(4) === 0)
-      session.cart.push({ ...product(), quantity: 1 + random(3), options: { size: oneOf(WORDS) } })
-    else session.viewed.push({ ...product(), at: 1_931_000_000 + random(1_000_000) })
-  }
-  const words = Array.from({ length: 30 }, () => oneOf(WORDS)).join(' ')
-  return Object.assign(session, { note: words.slice(0, Math.max(0, rest() - 10)) })
-}
 
 /** @param {(typeof variants)[number]} variant */
 function codecOf({ compressed, encrypted }) {
@@ -211,7 +152,7 @@ async function primitives() {
   /** @type {Record<string, string[]>} */
   const table = {}
   for (const size of SIZES) {
-    const session = sessionOf(size)
+    const session = variedSessionOf(size)
     const text = JSON.stringify(session)
     const bytes = Buffer.from(text)
     const deflated = deflateRawSync(bytes, DEFLATE)
@@ -241,7 +182,7 @@ async function primitives() {
 
 async function codecs() {
   for (const size of SIZES) {
-    const session = sessionOf(size)
+    const session = variedSessionOf(size)
     const text = JSON.stringify(session)
     /** @type {Record<string, () => unknown>} */
     const contestants = {}
@@ -288,7 +229,7 @@ async function throughRedis() {
   }))
   try {
     for (const size of SIZES) {
-      const session = /** @type {never} */ (sessionOf(size))
+      const session = /** @type {never} */ (variedSessionOf(size))
       /** @type {Record<string, () => unknown>} */
       const contestants = {}
       for (const { name, store } of stores) {
@@ -314,22 +255,16 @@ async function throughRedis() {
 }
 
 async function deflateSettings() {
+  const memories = ['15/8', '15/9', '14/8', '13/8', '13/7', '13/6', '12/6', '12/5', '11/5']
   const settings = [1, 2, 3, 6].flatMap(level =>
-    [
-      [15, 8],
-      [15, 9],
-      [14, 8],
-      [13, 8],
-      [13, 7],
-      [13, 6],
-      [12, 6],
-      [12, 5],
-      [11, 5],
-    ].map(([windowBits, memLevel]) => ({ level, windowBits: windowBits ?? 15, memLevel: memLevel ?? 8 })),
+    memories.map(memory => {
+      const [windowBits = 15, memLevel = 8] = memory.split('/').map(Number)
+      return { level, windowBits, memLevel }
+    }),
   )
   const shown = (/** @type {object} */ setting) => Object.values(setting).join('/')
   for (const size of SIZES) {
-    const bytes = Buffer.from(JSON.stringify(sessionOf(size)))
+    const bytes = Buffer.from(JSON.stringify(variedSessionOf(size)))
     const contestants = Object.fromEntries(
       settings.flatMap(setting => {
         const deflated = deflateRawSync(bytes, setting)

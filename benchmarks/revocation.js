@@ -11,10 +11,20 @@ import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
 import { rateOf, scanAheadAndRead, scanAndRead } from './bare-walks.js'
 import { collectGarbage } from './measuring/garbage.js'
+import { LIFE } from './measuring/session-of.js'
+import { quantile } from './measuring/spread.js'
 import { startProgress } from './reporting/progress.js'
 import { reportOf } from './revocation-report.js'
 import { startRedis } from './servers/redis.js'
-import { bySet, fill, LIFE, median, newId, SESSIONS_OF_USER, sessionOf, USER } from './user-sessions.js'
+import {
+  bySet,
+  DEADLINE,
+  fill,
+  openIndexed,
+  SESSIONS_OF_USER,
+  sessionsOfOneUser,
+  USER,
+} from './user-sessions.js'
 
 const FEW = 10_000
 const MANY = 1_000_000
@@ -23,8 +33,6 @@ const SOME = 100_000
 const WALKS = 7
 const REVOCATIONS = 1_000
 const WARMING_UP = 200
-/** So that a busy machine makes it slow, and does not end it. */
-const DEADLINE = 60_000
 
 /** @param {number} bytes */
 const megabytes = bytes => bytes / 2 ** 20
@@ -82,9 +90,7 @@ async function measureWalk(url) {
       })
     }
     const ours = await rateOf(deleteUser)
-    await bySet(redis)(
-      Array.from({ length: SESSIONS_OF_USER }, () => ({ id: newId(), session: sessionOf(USER) })),
-    )
+    await bySet(redis)(sessionsOfOneUser())
     if (round === 0) continue
     rates.raw.push(raw)
     rates.rawAhead.push(rawAhead)
@@ -116,24 +122,22 @@ async function measureConnectRedis(url) {
 }
 
 /** A store with an index over so many sessions. @param {string} url @param {number} count */
-async function openIndexed(url, count) {
+async function openFilled(url, count) {
   const redis = new Redis(url)
-  const store = new ClusteredRedisStore({
-    redis: url,
-    deadline: DEADLINE,
-    indexes: { userId: session => /** @type {{ userId?: number }} */ (session).userId },
-  })
-  await store.ready()
-  await fill(`${count} sessions with an index, by store.set`, {
-    to: count,
-    save: sessions =>
-      Promise.all(sessions.map(({ id, session }) => store.set(id, /** @type {never} */ (session)))),
-  })
+  const { store, save, revoke } = await openIndexed(url)
+  await fill(`${count} sessions with an index, by store.set`, { to: count, save })
   const close = async () => {
     await store.shutdown()
     redis.disconnect()
   }
-  return { store, redis, close, revoke: /** @type {number[]} */ ([]), bare: /** @type {number[]} */ ([]) }
+  return {
+    store,
+    redis,
+    close,
+    revoke,
+    revoked: /** @type {number[]} */ ([]),
+    bare: /** @type {number[]} */ ([]),
+  }
 }
 
 /** Milliseconds. @param {() => Promise<unknown>} call */
@@ -145,15 +149,12 @@ async function timeOf(call) {
 
 /** By the index, beside a bare write of the same keys: in turns, among few sessions and among many. @param {string[]} urls */
 async function measureRevocation([few = '', many = '']) {
-  const sites = [await openIndexed(few, FEW), await openIndexed(many, MANY)]
+  const sites = [await openFilled(few, FEW), await openFilled(many, MANY)]
   const progress = startProgress(`${REVOCATIONS} revocations in each`, REVOCATIONS)
-  for (const { store } of sites) await store.by('userId', USER).revoke()
+  for (const { revoke } of sites) await revoke()
   for (let round = -WARMING_UP; round < REVOCATIONS; round++) {
-    for (const { store, redis, revoke, bare } of round % 2 === 0 ? sites : [...sites].reverse()) {
-      const sessions = Array.from({ length: SESSIONS_OF_USER }, () => ({
-        id: newId(),
-        session: sessionOf(USER),
-      }))
+    for (const { store, redis, revoke, revoked, bare } of round % 2 === 0 ? sites : [...sites].reverse()) {
+      const sessions = sessionsOfOneUser()
       for (const { id, session } of sessions) await store.set(id, /** @type {never} */ (session))
       const texts = sessions.map(({ session }) => JSON.stringify(session))
       const wrote = await timeOf(() => {
@@ -163,20 +164,20 @@ async function measureRevocation([few = '', many = '']) {
         }
         return pipeline.exec()
       })
-      const revoked = await timeOf(async () => {
-        const { deleted } = await store.by('userId', USER).revoke()
+      const took = await timeOf(async () => {
+        const { deleted } = await revoke()
         if (deleted !== SESSIONS_OF_USER) throw new Error(`revoked ${deleted}`)
       })
       // The first rounds warm up.
       if (round < 0) continue
       bare.push(wrote)
-      revoke.push(revoked)
+      revoked.push(took)
     }
     progress.show(Math.max(0, round + 1))
   }
   progress.end()
   for (const site of sites) await site.close()
-  return sites.map(({ revoke, bare }) => ({ revoke: median(revoke), bare: median(bare) }))
+  return sites.map(({ revoked, bare }) => ({ revoke: quantile(revoked, 0.5), bare: quantile(bare, 0.5) }))
 }
 
 const servers = await Promise.all([startRedis(), startRedis(), startRedis()])

@@ -17,7 +17,7 @@ try {
   const answer = await question.run({
     quick,
     rounds: quick ? 3 : 15,
-    time: quick ? 20 : 60,
+    time: quick ? 10 : 60,
     async startRedis(settings) {
       const { url, stop } = await startRedis(settings)
       endings.push(stop)

@@ -1,45 +1,34 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
+import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
+import { LIFE, sessionOfUser } from './measuring/session-of.js'
 import { startProgress } from './reporting/progress.js'
 
 /** Whose sessions are looked for; every other user has one. */
 export const USER = 42
 export const SESSIONS_OF_USER = 20
-export const LIFE = 86_400_000
+/** So that a busy machine makes it slow, and does not end it. */
+export const DEADLINE = 60_000
+const BYTES = 400
 const WRITTEN_AT_ONCE = 1_000
 
 /** As express-session makes them. */
-export function newId() {
+function newId() {
   return randomBytes(24).toString('base64url')
 }
 
-/** As express-session writes it for an ordinary app: about 430 bytes. @param {number} userId */
-export function sessionOf(userId) {
-  return {
-    cookie: {
-      originalMaxAge: LIFE,
-      expires: new Date(Date.now() + LIFE),
-      secure: true,
-      httpOnly: true,
-      path: '/',
-      sameSite: /** @type {const} */ ('lax'),
-    },
-    userId,
-    user: { name: 'Alice Example', email: `alice.${userId}@example.com`, roles: ['customer', 'editor'] },
-    csrf: randomBytes(16).toString('hex'),
-    cart: [
-      { sku: 'a1', qty: 2, price: 9.99 },
-      { sku: 'b2', qty: 1, price: 19.99 },
-    ],
-    flash: {},
-    theme: 'dark',
-    lastSeen: Date.now(),
-    passport: { user: userId },
-  }
+/** About 440 bytes. @param {number} userId */
+export function sessionWithUserId(userId) {
+  return { ...sessionOfUser(userId, BYTES), userId, lastSeen: Date.now() }
 }
 
-/** @typedef {(sessions: { id: string, session: ReturnType<typeof sessionOf> }[]) => Promise<unknown>} Save */
+/** As many as the user has who is looked for. */
+export function sessionsOfOneUser() {
+  return Array.from({ length: SESSIONS_OF_USER }, () => ({ id: newId(), session: sessionWithUserId(USER) }))
+}
+
+/** @typedef {(sessions: { id: string, session: ReturnType<typeof sessionWithUserId> }[]) => Promise<unknown>} Save */
 
 /**
  * Sessions of one user each, and among them, evenly, those of the user who is looked for.
@@ -65,7 +54,7 @@ export async function saveMany({ from = 0, to, save }, onProgress = () => {}) {
     const batch = Array.from({ length: Math.min(WRITTEN_AT_ONCE, to - done) }, (_, index) => {
       const number = done + index
       const looked = from === 0 && number % every === 0 && number < every * SESSIONS_OF_USER
-      return { id: newId(), session: sessionOf(looked ? USER : 1_000 + number) }
+      return { id: newId(), session: sessionWithUserId(looked ? USER : 1_000 + number) }
     })
     await save(batch)
     onProgress(done + batch.length - from)
@@ -83,7 +72,16 @@ export function bySet(redis) {
   }
 }
 
-/** @param {number[]} values */
-export function median(values) {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN
+/** A store with an index. @param {string} url */
+export async function openIndexed(url) {
+  const store = new ClusteredRedisStore({
+    redis: url,
+    deadline: DEADLINE,
+    indexes: { userId: session => /** @type {{ userId?: number }} */ (session).userId },
+  })
+  await store.ready()
+  /** @type {Save} */
+  const save = sessions =>
+    Promise.all(sessions.map(({ id, session }) => store.set(id, /** @type {never} */ (session))))
+  return { store, save, revoke: () => store.by('userId', USER).revoke() }
 }

@@ -45,6 +45,21 @@ export function save(store, sid, session) {
   })
 }
 
+const SAVED_AT_ONCE = 100
+
+/**
+ * The same under each of the ids, so many at once.
+ *
+ * @param {Store} store
+ * @param {readonly string[]} sids
+ * @param {import('express-session').SessionData} session
+ */
+export async function saveUnderEach(store, sids, session) {
+  for (let from = 0; from < sids.length; from += SAVED_AT_ONCE) {
+    await Promise.all(sids.slice(from, from + SAVED_AT_ONCE).map(sid => save(store, sid, session)))
+  }
+}
+
 /**
  * All at once.
  *

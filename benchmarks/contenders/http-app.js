@@ -7,7 +7,7 @@ import session from 'express-session'
 import Koa from 'koa'
 import koaSession from 'koa-session'
 import { answerWith, startAsked } from '../measuring/asked-process.js'
-import { sessionOf } from '../measuring/session-of.js'
+import { LIFE, sessionOf } from '../measuring/session-of.js'
 import { contendersNamed } from './contenders.js'
 import { openKoaStore } from './koa-stores.js'
 
@@ -15,7 +15,6 @@ import { openKoaStore } from './koa-stores.js'
 
 const THIS_FILE = fileURLToPath(import.meta.url)
 const BYTES = 500
-const LIFE = 86_400_000
 const KEEP_ALIVE = 120_000
 
 /**

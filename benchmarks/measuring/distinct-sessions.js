@@ -1,23 +1,14 @@
 // @ts-check
-import { sessionOf } from './session-of.js'
+import { sessionOfUser } from './session-of.js'
 
-const PATTERN = sessionOf(521)
+const BYTES = 521
 const ID_LENGTH = 32
+/** All have as many digits. */
+const FIRST_USER = 1_000_000
 
-/**
- * Sessions of one shape and length that share no text, as those of different users do: made anew each time, so that nobody but
- * a cache keeps them.
- *
- * @param {number} number
- */
+/** No two alike. @param {number} number */
 export function distinctSession(number) {
-  const user = String(number).padStart(6, '0')
-  return {
-    ...PATTERN,
-    passport: { user: 1_000_000 + number },
-    user: { name: `Alice ${user}`, email: `alice-${user}@example.com`, roles: ['customer', 'editor'] },
-    csrf: number.toString(16).padStart(32, 'c'),
-  }
+  return sessionOfUser(FIRST_USER + number, BYTES)
 }
 
 /** As long as those of express-session. @param {number} number */

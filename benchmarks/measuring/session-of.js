@@ -1,14 +1,10 @@
 // @ts-check
 
-const LIFE = 86_400_000
+/** Of a session, from now on, ms. */
+export const LIFE = 86_400_000
 const SKU = 24
 
-/**
- * A session as an ordinary app has it, with a cart as full as it takes to be so many bytes of JSON.
- *
- * @param {number} bytes
- * @returns {import('express-session').SessionData}
- */
+/** A session as an ordinary app has it, with a cart as full as it takes to be so many bytes of JSON. @param {number} bytes */
 export function sessionOf(bytes) {
   const session = {
     cookie: {
@@ -17,7 +13,7 @@ export function sessionOf(bytes) {
       secure: true,
       httpOnly: true,
       path: '/',
-      sameSite: 'lax',
+      sameSite: /** @type {const} */ ('lax'),
     },
     passport: { user: 12_345 },
     user: { name: 'Alice Example', email: 'alice@example.com', roles: ['customer', 'editor'] },
@@ -30,5 +26,27 @@ export function sessionOf(bytes) {
   for (let number = 0; JSON.stringify(session).length < bytes - SKU; number++) {
     session.cart.push({ sku: `sku-${number}`, qty: (number % 5) + 1, price: 9.99 + number })
   }
-  return /** @type {never} */ (session)
+  return session
+}
+
+/** @type {Map<number, ReturnType<typeof sessionOf>>} */
+const patterns = new Map()
+
+/**
+ * Sessions of one shape and length that share no text, as those of different users do: made anew each time, so that nobody but
+ * a cache keeps them.
+ *
+ * @param {number} userId
+ * @param {number} bytes
+ */
+export function sessionOfUser(userId, bytes) {
+  const pattern = patterns.get(bytes) ?? sessionOf(bytes)
+  patterns.set(bytes, pattern)
+  const user = String(userId % 1_000_000).padStart(6, '0')
+  return {
+    ...pattern,
+    passport: { user: userId },
+    user: { name: `Alice ${user}`, email: `alice-${user}@example.com`, roles: ['customer', 'editor'] },
+    csrf: userId.toString(16).padStart(32, 'c'),
+  }
 }

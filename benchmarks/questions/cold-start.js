@@ -1,7 +1,7 @@
 // @ts-check
 import { setTimeout as sleep } from 'node:timers/promises'
 import { contendersNamed, OURS, UNCACHED } from '../contenders/contenders.js'
-import { save } from '../contenders/deeds.js'
+import { saveUnderEach } from '../contenders/deeds.js'
 import { hotSid, rareSid, startLoadedNode } from '../contenders/loaded-node.js'
 import { loadAfter } from '../measuring/load-after.js'
 import { pointsOf } from '../measuring/points.js'
@@ -21,7 +21,6 @@ import { watchCommands } from '../measuring/watch-commands.js'
 
 const NODES = 3
 const BYTES = 500
-const SAVED_AT_ONCE = 100
 const RATE = { rareOnceIn: 10, perSecond: 1_000 }
 
 /** How many of the nodes have lost what they had in memory. */
@@ -41,7 +40,7 @@ export const coldStart = {
   async run({ quick, startRedis, plan, step }) {
     const users = quick ? { ...RATE, hot: 100, rare: 4_000 } : { ...RATE, hot: 300, rare: 20_000 }
     const times = quick
-      ? { warmUp: 600, before: 300, after: 700 }
+      ? { warmUp: 300, before: 200, after: 400 }
       : { warmUp: 2_000, before: 1_000, after: 2_000 }
     const rounds = quick ? 1 : 5
     const chosen = quick
@@ -99,7 +98,7 @@ export const coldStart = {
  * @param {Users} users
  */
 async function startFleet({ name, open }, url, users) {
-  await saveAll(await open(url), users)
+  await saveUnderEach(await open(url), idsOf(users), sessionOf(BYTES))
   const nodes = await Promise.all(Array.from({ length: NODES }, () => startLoadedNode(name, url, users)))
   const watch = await watchCommands(url)
   return {
@@ -114,19 +113,12 @@ async function startFleet({ name, open }, url, users) {
   }
 }
 
-/**
- * @param {import('express-session').Store} store
- * @param {Users} users
- */
-async function saveAll(store, { hot, rare }) {
-  const session = sessionOf(BYTES)
-  const sids = [
+/** @param {Users} users */
+function idsOf({ hot, rare }) {
+  return [
     ...Array.from({ length: hot }, (_, number) => hotSid(number)),
     ...Array.from({ length: rare }, (_, number) => rareSid(number)),
   ]
-  for (let from = 0; from < sids.length; from += SAVED_AT_ONCE) {
-    await Promise.all(sids.slice(from, from + SAVED_AT_ONCE).map(sid => save(store, sid, session)))
-  }
 }
 
 /**

@@ -1,13 +1,13 @@
 // @ts-check
 import { contenders, OURS, withOtherTouch } from '../contenders/contenders.js'
-import { passThrough, save } from '../contenders/deeds.js'
+import { passThrough, saveUnderEach } from '../contenders/deeds.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
 import { sessionOf } from '../measuring/session-of.js'
 import { watchCommands } from '../measuring/watch-commands.js'
 
 const REQUESTS = 1_000
 const HOT = 100
-const COLD = 5_000
+const COLD = 1_000
 const BYTES = 500
 const WARM = 'all in memory'
 const LOCAL = '90 % in memory'
@@ -32,7 +32,7 @@ export const commands = {
       const session = sessionOf(BYTES)
       const hot = Array.from({ length: HOT }, (_, index) => `hot-${index}`)
       const cold = Array.from({ length: COLD }, (_, index) => `cold-${index}`)
-      for (const sid of [...hot, ...cold]) await save(store, sid, session)
+      await saveUnderEach(store, [...hot, ...cold], session)
       for (const sid of hot) await passThrough(store, sid)
       const other = name === 'MemoryStore' ? store : await open(url)
       let next = 0

@@ -30,7 +30,7 @@ export const fleet = {
   async run({ quick, startRedis, startRedisCluster, plan, step }) {
     const counts = quick ? [2, 4] : [2, 4, 8, 16]
     const rounds = quick ? 1 : 4
-    const ms = quick ? 500 : 2_000
+    const ms = quick ? 200 : 2_000
     plan(counts.length * rounds + (quick ? 0 : 2))
     const { url } = await startRedis()
     const servers = [new Redis(url)]

@@ -1,6 +1,6 @@
 // @ts-check
 import { contenders, OURS, openAll } from '../contenders/contenders.js'
-import { save } from '../contenders/deeds.js'
+import { saveUnderEach } from '../contenders/deeds.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
 import { sessionOf } from '../measuring/session-of.js'
@@ -43,7 +43,7 @@ export const hit = {
         },
       ]
       for (const { name, store, reads } of stores) {
-        for (const sid of sids) await save(store, sid, session)
+        await saveUnderEach(store, sids, session)
         const readEach = await ownReadEach(name)
         await readEach(store, sids)
         const calls = reads === 'memory' ? BATCH : SMALL_BATCH

@@ -41,8 +41,8 @@ export const http = {
     const delays = quick ? [FAR] : [0, 0.5, FAR]
     const loads = quick ? [16] : [16, 64]
     const rounds = quick ? 3 : 5
-    const time = quick ? 100 : 600
-    const warmUp = quick ? 600 : 1_500
+    const time = quick ? 80 : 600
+    const warmUp = quick ? 300 : 1_500
     const apps = quick ? allApps.filter(isNeededForGoals) : allApps
     plan(delays.length * apps.length * (loads.length * rounds + 1))
     const { url } = await startRedis()

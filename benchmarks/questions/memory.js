@@ -5,6 +5,7 @@ import { OURS } from '../contenders/contenders.js'
 import { startAsked } from '../measuring/asked-process.js'
 import { distinctId, distinctSession } from '../measuring/distinct-sessions.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
+import { LIFE } from '../measuring/session-of.js'
 
 const FULL_MEMORY = fileURLToPath(new URL('../contenders/full-memory.js', import.meta.url))
 const JSON_TEXT = 'JSON text alone'
@@ -15,7 +16,6 @@ const MEMORIES = [
   [OURS, 'store'],
 ]
 const WRITTEN_AT_ONCE = 1_000
-const LIFE = 86_400_000
 
 /** @type {import('./questions.js').Question} */
 export const memory = {

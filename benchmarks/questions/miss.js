@@ -2,10 +2,10 @@
 import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
 import { contendersNamed, OURS, openAll, openOurs, UNCACHED } from '../contenders/contenders.js'
-import { readTogether, save } from '../contenders/deeds.js'
+import { readTogether, save, saveUnderEach } from '../contenders/deeds.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
-import { sessionOf } from '../measuring/session-of.js'
+import { LIFE, sessionOf } from '../measuring/session-of.js'
 
 const SESSIONS = 1_000
 /** So few that none is still there when its turn comes again. */
@@ -63,9 +63,9 @@ export const miss = {
             ),
         },
       ]
-      for (const sid of sids) await redis.set(`bare:${sid}`, JSON.stringify(session), 'PX', 86_400_000)
+      for (const sid of sids) await redis.set(`bare:${sid}`, JSON.stringify(session), 'PX', LIFE)
       for (const { name, store } of stores) {
-        for (const sid of sids) await save(store, sid, session)
+        await saveUnderEach(store, sids, session)
         tasks.push({
           contender: name,
           calls: inFlight,

@@ -1,10 +1,10 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
 import { openOurs } from '../contenders/contenders.js'
-import { readEach, readTogether, save } from '../contenders/deeds.js'
+import { readEach, readTogether, save, saveUnderEach } from '../contenders/deeds.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointsOf } from '../measuring/points.js'
-import { sessionOf } from '../measuring/session-of.js'
+import { LIFE, sessionOf } from '../measuring/session-of.js'
 
 const SESSIONS = 1_000
 /** So few that none is still there when its turn comes again. */
@@ -32,7 +32,7 @@ const settings = [
     name: 'indexes, maxSessions',
     options: { indexes: { userId: userOf }, maxSessions: { by: 'userId', max: SESSIONS * 2 } },
   },
-  { name: 'absoluteTtl', options: { absoluteTtl: 30 * 86_400_000 } },
+  { name: 'absoluteTtl', options: { absoluteTtl: 30 * LIFE } },
   { name: "conflicts: 'reject'", options: { conflicts: 'reject' } },
   { name: 'staleIfError', options: { staleIfError: 300_000 } },
 ]
@@ -49,6 +49,7 @@ export const options = {
   async run({ rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis(['--databases', String(settings.length * 2 + 1)])
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)
+    const session = sessionOf(BYTES)
     const stores = []
     for (const [index, { name, options }] of settings.entries()) {
       const store = await openOurs(`${url}/${2 * index}`, options)
@@ -56,23 +57,27 @@ export const options = {
         ...options,
         cache: { maxEntries: IN_MEMORY, ttl: 30_000 },
       })
-      for (const each of [store, few]) for (const sid of sids) await save(each, sid, sessionOf(BYTES))
+      for (const each of [store, few]) await saveUnderEach(each, sids, session)
       await readEach(store, sids)
       stores.push({ contender: name, store, few })
     }
     let number = 0
     const next = () => /** @type {string} */ (sids[++number % SESSIONS])
+    /** Whose turn it is must not depend on how many the others have read. */
+    const ownNext = () => {
+      let read = 0
+      return () => /** @type {string} */ (sids[++read % SESSIONS])
+    }
     const deeds = {
       'a hit': stores.map(({ contender, store }) => ({
         contender,
         calls: BATCH,
         run: () => readEach(store, Array.from({ length: BATCH }, next)),
       })),
-      'a miss': stores.map(({ contender, few }) => ({
-        contender,
-        calls: 1,
-        run: () => readTogether(few, [next()]),
-      })),
+      'a miss': stores.map(({ contender, few }) => {
+        const next = ownNext()
+        return { contender, calls: 1, run: () => readTogether(few, [next()]) }
+      }),
       'a save': stores.map(({ contender, store }) => ({
         contender,
         calls: 1,

@@ -51,7 +51,7 @@ export const request = {
   baseline: undefined,
   async run({ quick, startRedis, plan, step }) {
     const { url } = await startRedis()
-    const time = quick ? 500 : 3_000
+    const time = quick ? 300 : 3_000
     plan(apps.length)
     /** @type {import('../measuring/points.js').Point[]} */
     const points = []

@@ -41,6 +41,21 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
     for (const { url } of [one, two]) await browser.get(`${url}/me`).expect(401)
   })
 
+  it('a session in memory is handed over when all requests of the turn were read', async () => {
+    const { one } = await start()
+    const { body } = await new Browser().post(`${one.url}/login`).expect(200)
+    const { hits } = one.store.cacheStats()
+    let answered = false
+    const read = one.store.get(body.id, DAY, { ctx: {} }).then(session => {
+      answered = true
+      return session
+    })
+    for (let step = 0; step < 20; step++) await undefined
+    expect(answered).toBe(false)
+    expect(await read).toMatchObject({ user: 'ada' })
+    expect(one.store.cacheStats().hits).toBe(hits + 1)
+  })
+
   it('a logout kills the id itself, not only the cookie', async () => {
     const { one, two } = await start()
     const browser = new Browser()
