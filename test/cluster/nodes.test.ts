@@ -2,8 +2,9 @@
 
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { NodeIdConflictError, type SessionCluster } from '../../src/index.js'
+import { ClusteredRedisStore, NodeIdConflictError, type SessionCluster } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { startProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { heardFrom, idsOf, LEASE, openCluster, registryOn, startCluster } from './open-cluster.js'
@@ -127,7 +128,6 @@ describe('a node', () => {
   })
 
   it('tells of the stores on its cluster', async () => {
-    const { ClusteredRedisStore } = await import('../../src/index.js')
     const registry = registryOn(server)
     const [a, b] = await Promise.all([startCluster({ ...registry, nodeId: 'a' }), startCluster(registry)])
     const store = new ClusteredRedisStore<object>({ cluster: a, prefix: 'told:' })
@@ -139,6 +139,23 @@ describe('a node', () => {
       healthy: true,
       stores: [{ prefix: 'told:', healthy: true, size: 1, trusted: true }],
     })
+    await store.shutdown()
+    await until(async () => (await b.nodes.get('a'))?.stores.length === 0)
+  })
+
+  it('is as it has last said, while Redis cannot be asked', async () => {
+    const registry = registryOn(server)
+    const proxy = await startProxy(server.port)
+    const a = await startCluster({ ...registry, nodeId: 'a' })
+    const b = await startCluster({ ...registry, redis: proxy.url, leaseTtl: 60_000 })
+    const store = new ClusteredRedisStore<object>({ cluster: a, prefix: 'last:' })
+    await store.ready()
+    await until(async () => (await b.nodes.get('a'))?.stores[0]?.prefix === 'last:')
+    await proxy.refuse(true)
+    for (const connection of proxy.connections) connection.cut()
+    await expect(b.claims.resolve('x')).rejects.toThrow()
+    expect((await b.nodes.get('a'))?.stores[0]?.prefix).toBe('last:')
+    await proxy.refuse(false)
     await store.shutdown()
     await until(async () => (await b.nodes.get('a'))?.stores.length === 0)
   })
