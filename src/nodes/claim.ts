@@ -67,6 +67,11 @@ export class Claim {
     return this.release().then(() => {})
   }
 
+  /** Redis has lost it: it is written again at once, before another node asks for it. @internal */
+  renewNow(): void {
+    if (!this.signal.aborted) this.#renewIn(0)
+  }
+
   /** It is over. @internal */
   lose(reason: string): void {
     if (this.signal.aborted) return

@@ -44,7 +44,12 @@ export class Claims {
   /** Made by a SessionCluster. @internal */
   constructor(options: ClaimsOptions) {
     this.#options = options
-    options.membership.depend({ fenced: () => this.#loseAll() })
+    options.membership.depend({
+      fenced: () => this.#loseAll(),
+      renewed: fresh => {
+        if (fresh) for (const claim of this.#held.values()) claim.renewNow()
+      },
+    })
   }
 
   /**

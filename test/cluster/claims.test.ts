@@ -143,6 +143,15 @@ describe('a claim', () => {
     expect([claim.held(), a.state]).toEqual([false, 'active'])
   })
 
+  it('is restored with the next heartbeat where Redis has lost its data', async () => {
+    const registry = registryOn(server)
+    const a = await startCluster(registry)
+    const claim = await a.claims.acquire('x', { ttl: 600_000 })
+    await admin.del(...(await admin.keys(`${registry.keyPrefix}*`)))
+    await until(async () => (await a.claims.resolve('x'))?.token === claim.token)
+    expect(claim.held()).toBe(true)
+  })
+
   it('waits for the node to be registered again where Redis has lost its data, and says so to those who do not', async () => {
     const registry = registryOn(server)
     const a = await startCluster({ ...registry, heartbeat: 1_000, leaseTtl: 60_000 })

@@ -153,6 +153,17 @@ describe('a claim', () => {
     expect(renewals.length).toBe(tried)
   })
 
+  it('is renewed at once when that is asked for, and goes on from there; not when it is over', async () => {
+    await pass(100)
+    claim.renewNow()
+    await pass(500)
+    expect(renewals).toEqual([100, 500])
+    await claim.release()
+    claim.renewNow()
+    await pass(TTL)
+    expect(renewals).toEqual([100, 500])
+  })
+
   it('is released once, and says whether it was held', async () => {
     expect(await claim.release()).toBe(true)
     expect([claim.held(), reason(), over]).toEqual([false, "The claim of 'x' is over: it was released", 1])
