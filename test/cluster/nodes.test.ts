@@ -332,6 +332,25 @@ describe('what was lost in Redis', () => {
     expect((await a.claims.resolve('name'))?.node).toBe(b.nodeId)
   })
 
+  it('is not taken for gone where all leases end at once: Redis was away, not the nodes', async () => {
+    const registry = registryOn(server)
+    const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
+    const observer = openCluster(registry)
+    const [a] = await Promise.all(['a', 'b'].map(nodeId => startCluster({ ...registry, nodeId })))
+    await a?.services.register({ name: 'users', host: '127.0.0.1', port: 1 })
+    // What no node stands behind says nothing of the nodes.
+    await observer.services.register({ name: 'others', host: '127.0.0.1', port: 2 })
+    const seen: number[] = []
+    observer.services.watch('users', instances => seen.push(instances.length))
+    await until(() => seen.at(-1) === 1)
+    await until(async () => (await idsOf(observer)).length === 2)
+    await admin.zadd(key('leases'), 1, 'n/a', 1, 'n/b')
+    expect(await idsOf(observer)).toEqual(['a', 'b'])
+    await until(async () => (await admin.zcount(key('leases'), 2, '+inf')) === 3)
+    await until(async () => (await admin.hlen(key('entries'))) === 3)
+    expect([await idsOf(observer), seen.slice(seen.indexOf(1))]).toEqual([['a', 'b'], [1]])
+  })
+
   it.skipIf(!realRedis())(
     'is replayed once where messages were missed: what came, what went, and nothing of what stayed',
     async () => {
