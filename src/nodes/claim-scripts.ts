@@ -25,23 +25,24 @@ end
 
 /**
  * KEYS    claims, leases, entries
- * ARGV    name, boot, field, ttl, claim
+ * ARGV    name, boot, field, ttl, claim, the token up to which all claims of this boot are over
  * Output  { 'held', token } | { 'taken', claim of the other, for how long at the most } | { 'fenced' }
  *
  * The token is larger than any that Redis knows of this name, and larger than any that it has forgotten, as long as its
- * clock is not set back: it is the time in microseconds where that is larger. Who holds the claim gets it again.
+ * clock is not set back: it is the time in microseconds where that is larger. Who holds the claim gets it again, also if this is sent twice.
  */
 export const acquireScript = script(
   'acquire',
   `${CLAIMS}
-local name, boot, field, ttl, claim = unpack(ARGV)
+local name, boot, field, ttl, claim, over = unpack(ARGV)
 if not lives(boot, field) then return { 'fenced' } end
 local held = read(name)
 local standing = stands(held)
 if standing and held.boot ~= boot then
   return { 'taken', held.claim, digits(held.deadline - now) }
 end
-local token = standing and held.token or digits(math.max((held and held.token or 0) + 1, micros))
+local again = standing and tonumber(held.token) > tonumber(over)
+local token = again and held.token or digits(math.max((held and held.token or 0) + 1, micros))
 write(name, boot, field, token, now + ttl, claim)
 return { 'held', token }`,
 )

@@ -14,8 +14,8 @@ interface ClaimOptions {
   clock: Clock
   /** When it was asked for, on the monotonic clock. */
   sentAt: number
-  /** Whether the node may still act: asked, not told. */
-  nodeActive: () => boolean
+  /** Until when its node may act, on the monotonic clock; every heartbeat moves it. */
+  nodeUntil: () => number
   /** False if it is over. */
   renew: () => Promise<boolean>
   /** False if it was over before. */
@@ -46,15 +46,14 @@ export class Claim {
     this.#hold(options.sentAt)
   }
 
-  /** Aborted when the claim is over, at the latest a tenth of its time before another node can have it. */
+  /** Aborted when the claim is over: some time before another node can have it, for what is to stop then. */
   get signal(): AbortSignal {
     return this.#abort.signal
   }
 
   /** Whether this node may act under the name now. Exact also after a pause of the process, before `signal` has fired. */
   held(): boolean {
-    const { clock, nodeActive } = this.#options
-    return !this.signal.aborted && clock.monotonic() < this.#until && nodeActive()
+    return !this.signal.aborted && this.#left > 0
   }
 
   /** Gives it back. False if it was over before. */
@@ -68,6 +67,11 @@ export class Claim {
     return this.release().then(() => {})
   }
 
+  /** Redis has lost it: it is written again at once, before another node asks for it. @internal */
+  renewNow(): void {
+    if (!this.signal.aborted) this.#renewIn(0)
+  }
+
   /** It is over. @internal */
   lose(reason: string): void {
     if (this.signal.aborted) return
@@ -77,14 +81,26 @@ export class Claim {
     this.#abort.abort(new ClaimLostError(this.name, reason))
   }
 
+  /** It ends with its node, too. */
+  get #left(): number {
+    const { clock, nodeUntil } = this.#options
+    return Math.min(this.#until, nodeUntil()) - clock.monotonic()
+  }
+
   #hold(sentAt: number): void {
     const { clock, ttl } = this.#options
     this.#until = sentAt + ttl * (1 - RESERVE)
-    this.#cancelEnd()
-    this.#cancelEnd = clock.after(Math.max(0, this.#until - clock.monotonic()), () =>
-      this.lose('it could not be renewed in time'),
-    )
+    this.#awaitEnd()
     this.#renewIn(sentAt + ttl / RENEWALS - clock.monotonic())
+  }
+
+  #awaitEnd(): void {
+    this.#cancelEnd()
+    this.#cancelEnd = this.#options.clock.after(Math.max(0, this.#left), () => {
+      // A heartbeat has moved the end meanwhile.
+      if (this.held()) this.#awaitEnd()
+      else this.lose('it could not be renewed in time')
+    })
   }
 
   #renewIn(ms: number): void {

@@ -38,11 +38,18 @@ interface ClaimsOptions {
 export class Claims {
   readonly #options: ClaimsOptions
   readonly #held = new Map<string, Claim>()
+  /** The largest token of all claims that are over here: those up to it may still stand in Redis, and are not given again. */
+  #newestOver = 0
 
   /** Made by a SessionCluster. @internal */
   constructor(options: ClaimsOptions) {
     this.#options = options
-    options.membership.depend({ fenced: () => this.#loseAll() })
+    options.membership.depend({
+      fenced: () => this.#loseAll(),
+      renewed: fresh => {
+        if (fresh) for (const claim of this.#held.values()) claim.renewNow()
+      },
+    })
   }
 
   /**
@@ -59,11 +66,11 @@ export class Claims {
       // Listened to before it is asked for: it may be released while the answer is on its way.
       const released = this.#listen(given)
       try {
-        const taken = await this.#attempt(given, ttl, meta)
-        if (taken instanceof Claim) return taken
+        const answer = await this.#attempt(given, ttl, meta)
+        if (answer instanceof Claim) return answer
         const patience = giveUpAt - clock.monotonic()
-        if (patience <= 0) throw new ClaimTakenError(given, taken.owner)
-        await released.within(Math.min(taken.left, patience, askEvery))
+        if (patience <= 0) throw answer.refused
+        await released.within(Math.min(answer.left, patience, askEvery))
       } finally {
         released.stop()
       }
@@ -92,18 +99,26 @@ export class Claims {
     name: string,
     ttl: number,
     meta: JsonObject,
-  ): Promise<Claim | { owner: Owner; left: number }> {
-    const { membership, clock } = this.#options
+  ): Promise<Claim | { refused: Error; left: number }> {
+    const { membership, clock, heartbeat: askEvery } = this.#options
     const boot = membership.active()
     const own = this.#held.get(name)
     if (own?.held()) return own
+    // After a pause its timer has not fired yet.
+    own?.lose('it could not be renewed in time')
     const { id: node, endpoint } = membership.self
     const claim = JSON.stringify({ node, boot, endpoint, meta })
     const sentAt = clock.monotonic()
-    const reply = (await this.#run(acquireScript, [name, boot, membership.field, ttl, claim])) as string[]
-    const [status, token, left] = reply
-    if (status === 'fenced') throw membership.outdated()
-    if (status === 'taken') return { owner: claimFrom(String(token)), left: Number(left) }
+    const args = [name, boot, membership.field, ttl, claim, this.#newestOver]
+    const [status, token, left] = (await this.#run(acquireScript, args)) as string[]
+    if (status === 'taken') {
+      return { refused: new ClaimTakenError(name, claimFrom(String(token))), left: Number(left) }
+    }
+    if (status === 'fenced') {
+      // If it is not, Redis has lost its data: who waits waits for the heartbeat that registers the node again.
+      if (!membership.isActive) throw membership.outdated()
+      return { refused: membership.outdated(), left: askEvery }
+    }
     return this.#hold({ name, boot, token: String(token), ttl, claim, sentAt })
   }
 
@@ -128,12 +143,13 @@ export class Claims {
       ttl,
       clock,
       sentAt,
-      nodeActive: () => membership.boot === boot && membership.isActive,
+      nodeUntil: () => (membership.boot === boot ? membership.until : Number.NEGATIVE_INFINITY),
       renew: async () =>
         (await this.#run(renewClaimScript, [name, boot, membership.field, token, ttl, claim])) === 'held',
       release: async () =>
         (await this.#run(releaseScript, [registry.keys.channel, name, boot, token, message])) === 1,
       over: () => {
+        this.#newestOver = Math.max(this.#newestOver, Number(token))
         if (this.#held.get(name) === held) this.#held.delete(name)
       },
     })

@@ -72,6 +72,11 @@ export class Lease {
     return this.#state
   }
 
+  /** When it ends here, on the monotonic clock. */
+  get until(): number {
+    return this.#until
+  }
+
   /** One attempt to hold it. Once it is held it is renewed until `leave`. */
   join(how: 'join' | 'takeover'): Promise<RenewalReply> {
     return this.#inTurn(async () => {

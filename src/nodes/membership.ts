@@ -8,6 +8,9 @@ import { Lease, type LeaseState } from './lease.js'
 import type { Registry } from './registry.js'
 import { fieldOfNode } from './registry-keys.js'
 
+/** Which part of its lease is left when a node stops to act. */
+const RESERVE = 0.1
+
 /** What happens at the start if another process lives under the same node id. */
 export type OnNodeIdConflict = 'wait' | 'reject' | 'takeover'
 
@@ -96,6 +99,16 @@ export class Membership {
     return this.state === 'active' || this.state === 'suspect'
   }
 
+  /**
+   * Until when to act in its name, on the monotonic clock: some time before its lease is over, for what is to stop then, and
+   * never so long before that a heartbeat would come too late.
+   */
+  get until(): number {
+    const { leaseTtl, heartbeat } = this.#options
+    if (!this.isActive) return Number.NEGATIVE_INFINITY
+    return this.#lease.until - Math.min(leaseTtl * RESERVE, (leaseTtl - heartbeat) / 2)
+  }
+
   /** The boot to act under. */
   active(): string {
     if (this.isActive) return this.boot
@@ -111,7 +124,12 @@ export class Membership {
 
   /** Why something was refused that was done under a boot which is over. */
   outdated(): FencedError {
-    const reason = this.state === 'idle' ? 'the cluster was not started' : 'its lease is over'
+    const reason =
+      this.state === 'idle'
+        ? 'the cluster was not started'
+        : this.isActive
+          ? 'Redis has lost its lease, and gets it again with the next heartbeat'
+          : 'its lease is over'
     return new FencedError(this.#options.node.id, reason)
   }
 

@@ -60,14 +60,15 @@ export class Nodes {
     return { ...node, self: node.boot === this.#options.boot(), healthy, stores }
   }
 
-  /** They are not told, so they are asked for; of some age, as the entries may be. None is no reason not to know the nodes. */
+  /** They are not told, so they are asked for; of some age, as the entries may be. If Redis is away, the last ones are. */
   #recentReports(): Promise<Map<string, unknown>> {
     const { registry, clock, cacheTtl } = this.#options
     const now = clock.monotonic()
-    if (!this.#reports || now - this.#reports.at >= cacheTtl) {
-      this.#reports = { at: now, stored: registry.reports().catch(() => new Map()) }
-    }
-    return this.#reports.stored
+    const last = this.#reports
+    if (last && now - last.at < cacheTtl) return last.stored
+    const stored = registry.reports().catch(() => last?.stored ?? new Map())
+    this.#reports = { at: now, stored }
+    return stored
   }
 
   #tell(changes: readonly Change[]): void {

@@ -35,9 +35,6 @@ local function tell(change)
 end
 
 local function remove(fields)
-  local quoted = {}
-  for i, field in ipairs(fields) do quoted[i] = '"' .. field .. '"' end
-  tell('"gone":[' .. table.concat(quoted, ',') .. ']')
   for _, field in ipairs(fields) do
     local value = redis.call('HGET', entries, field)
     if value then redis.call('ZADD', remains, 0, bootOf(value)) end
@@ -47,9 +44,33 @@ local function remove(fields)
   end
 end
 
+local function tellAndRemove(fields)
+  local quoted = {}
+  for i, field in ipairs(fields) do quoted[i] = '"' .. field .. '"' end
+  tell('"gone":[' .. table.concat(quoted, ',') .. ']')
+  remove(fields)
+end
+
+local function nodesIn(from, to)
+  local count = 0
+  for _, field in ipairs(redis.call('ZRANGEBYSCORE', leases, from, to)) do
+    if string.sub(field, 1, 2) == 'n/' then count = count + 1 end
+  end
+  return count
+end
+
+-- Removes what is over. True if that is every node, of several: it was Redis that could not be reached, so nobody is told to
+-- be gone. A new epoch lets each process keep what it knows for a while, as if the data were lost.
 local function reap()
   local over = redis.call('ZRANGEBYSCORE', leases, '-inf', digits(now))
-  if #over > 0 then remove(over) end
+  if #over == 0 then return false end
+  if nodesIn('-inf', digits(now)) < 2 or nodesIn('(' .. digits(now), '+inf') > 0 then
+    tellAndRemove(over)
+    return false
+  end
+  remove(over)
+  redis.call('DEL', version)
+  return true
 end
 
 local function answer(status, detail)
@@ -83,6 +104,8 @@ if held and not own and (how == 'renew' or (how == 'join' and deadline > now)) t
 end
 if how == 'renew' and not held then return answer('lost') end
 if how == 'renew' and deadline <= now then return answer('over') end
+reap()
+held = redis.call('HGET', entries, field)
 local value = '1:' .. boot .. ':' .. entry
 if held ~= value then
   tell('"set":{"' .. field .. '":' .. entry .. '}')
@@ -92,7 +115,6 @@ end
 redis.call('ZREM', remains, boot)
 redis.call('ZADD', leases, digits(now + ttl), field)
 if report ~= '' then redis.call('HSET', reports, field, report) end
-reap()
 return answer('held')`,
 )
 
@@ -106,7 +128,7 @@ export const leaveScript = script(
   `${ENTRIES}
 local held = redis.call('HGET', entries, ARGV[2])
 if not held or bootOf(held) ~= ARGV[3] then return answer('lost') end
-remove({ ARGV[2] })
+tellAndRemove({ ARGV[2] })
 return answer('left')`,
 )
 
@@ -120,9 +142,9 @@ return answer('left')`,
 export const lookScript = script(
   'look',
   `${ENTRIES}
-local before = redis.call('GET', version) or ''
-reap()
-return answer('seen', before ~= ARGV[2] and redis.call('HGETALL', entries))`,
+local knowsAll = (redis.call('GET', version) or '') == ARGV[2]
+if reap() then knowsAll = false end
+return answer('seen', not knowsAll and redis.call('HGETALL', entries))`,
 )
 
 /**

@@ -42,6 +42,7 @@ function mayRepeat({ method = 'GET', body }: RequestInit): boolean {
 }
 
 function isConnectionFailure(error: unknown): boolean {
-  const { cause } = error as { cause?: { code?: unknown } }
+  // An aborted `signal` rejects with its reason, which may be anything.
+  const { cause } = (error ?? {}) as { cause?: { code?: unknown } }
   return CONNECTION_FAILED.test(String(cause?.code))
 }

@@ -91,6 +91,14 @@ export function instanceFrom(value: unknown): ServiceInstance | undefined {
     : undefined
 }
 
+/** Refuses what would find nothing, or anything. */
+export function checkFilter({ zone, tags, status, meta }: ServiceFilter): void {
+  if (zone !== undefined) nameOf('zone', zone)
+  if (status !== undefined) oneOf('status', status, STATUSES)
+  if (tags !== undefined) tagsOf(tags)
+  if (meta !== undefined) metaOf('meta', meta)
+}
+
 export function matches(
   instance: ServiceInstance,
   { zone, tags = [], status, meta = {} }: ServiceFilter,

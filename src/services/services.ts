@@ -9,6 +9,7 @@ import { fieldOfInstance } from '../nodes/registry-keys.js'
 import { choose, type PickStrategy, Rotation } from './pick.js'
 import { fetchFrom } from './service-fetch.js'
 import {
+  checkFilter,
   instanceOf,
   matches,
   type ServiceDescription,
@@ -68,7 +69,9 @@ export class Services {
 
   /** All that match, whatever their status if the filter names none. */
   async find(name: string, filter: ServiceFilter = {}): Promise<ServiceInstance[]> {
-    const instances = (await this.#view.current()).get(nameOf('name', name)) ?? []
+    const given = nameOf('name', name)
+    checkFilter(filter)
+    const instances = (await this.#view.current()).get(given) ?? []
     return instances.filter(instance => matches(instance, filter))
   }
 

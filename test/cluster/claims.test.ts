@@ -3,6 +3,7 @@
 
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/base/clock.js'
 import { ClaimTakenError, StaleTokenError } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
@@ -18,6 +19,21 @@ beforeAll(async () => {
   server = await startRedis()
   admin = server.client()
 })
+
+/** Leases that no busy machine loses. */
+const SLOW = { leaseTtl: 120_000, heartbeat: 40_000 }
+
+/** A clock that can be put forward, as if the process had been paused. */
+function skippingClock() {
+  let skipped = 0
+  const clock = { ...systemClock, monotonic: () => systemClock.monotonic() + skipped }
+  return {
+    clock,
+    skip(ms: number) {
+      skipped += ms
+    },
+  }
+}
 
 async function two() {
   const registry = registryOn(server)
@@ -117,6 +133,39 @@ describe('a claim', () => {
     await expect(b.claims.acquire('x')).rejects.toThrow(ClaimTakenError)
   })
 
+  it('ends with the lease of its node, a tenth of that before others can have it', async () => {
+    const { clock, skip } = skippingClock()
+    const a = await startCluster({ ...registryOn(server), ...SLOW, clock })
+    const claim = await a.claims.acquire('x', { ttl: 10 * SLOW.leaseTtl })
+    skip(0.85 * SLOW.leaseTtl)
+    expect([claim.held(), a.state]).toEqual([true, 'active'])
+    skip(0.06 * SLOW.leaseTtl)
+    expect([claim.held(), a.state]).toEqual([false, 'active'])
+  })
+
+  it('is restored with the next heartbeat where Redis has lost its data', async () => {
+    const registry = registryOn(server)
+    const a = await startCluster(registry)
+    const claim = await a.claims.acquire('x', { ttl: 600_000 })
+    await admin.del(...(await admin.keys(`${registry.keyPrefix}*`)))
+    await until(async () => (await a.claims.resolve('x'))?.token === claim.token)
+    expect(claim.held()).toBe(true)
+  })
+
+  it('waits for the node to be registered again where Redis has lost its data, and says so to those who do not', async () => {
+    const registry = registryOn(server)
+    const a = await startCluster({ ...registry, heartbeat: 1_000, leaseTtl: 60_000 })
+    await admin.del(...(await admin.keys(`${registry.keyPrefix}*`)))
+    const waiting = a.claims.acquire('x', { wait: 10_000 })
+    await expect(a.claims.acquire('x')).rejects.toMatchObject({
+      code: 'ERR_FENCED',
+      message: expect.stringMatching(
+        /: Redis has lost its lease, and gets it again with the next heartbeat$/,
+      ),
+    })
+    expect((await waiting).held()).toBe(true)
+  })
+
   it('keeps names apart whatever they are', async () => {
     const { a, b } = await two()
     const names = ['a|b', 'a:b', 'a', 'b', '{a}', ' ', '\n', 'ключ', '🦊', '"', '1:', 'x'.repeat(256)]
@@ -141,6 +190,20 @@ describe('a token', () => {
       if (round === 3) await admin.del(key)
     }
     expect(Number.isSafeInteger(last)).toBe(true)
+  })
+
+  it('is larger than that of an earlier claim of the same node, which Redis does not know to be over', async () => {
+    const { clock, skip } = skippingClock()
+    const a = await startCluster({ ...registryOn(server), ...SLOW, clock })
+    const first = await a.claims.acquire('x', { ttl: 60_000 })
+    // A tenth of its time is left in Redis.
+    skip(55_000)
+    expect(first.held()).toBe(false)
+    const second = await a.claims.acquire('x', { ttl: 60_000 })
+    expect(second.token).toBeGreaterThan(first.token)
+    expect([await first.release(), second.held()]).toEqual([false, true])
+    expect((await a.claims.resolve('x'))?.token).toBe(second.token)
+    expect(await a.claims.acquire('x')).toBe(second)
   })
 
   it('is larger than the one before even where the clock of Redis has been set back', async () => {

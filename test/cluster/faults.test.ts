@@ -173,6 +173,9 @@ describe.skipIf(!realRedis())('a Redis that does not answer for five seconds', (
     await until(async () => (await a.services.pick('users')) !== null)
     const { boot } = a
     const claim = await a.claims.acquire('singleton')
+    const seen: number[] = []
+    a.services.watch('users', instances => seen.push(instances.length))
+    await until(() => seen.length === 1)
     const [suspect, fenced] = [timeTo(a, 'suspect'), timeTo(a, 'fenced')]
     await server.pause()
     const began = now()
@@ -201,6 +204,7 @@ describe.skipIf(!realRedis())('a Redis that does not answer for five seconds', (
     expect(a.boot).not.toBe(boot)
     await until(async () => (await idsOf(b)).join() === 'a,b')
     await until(async () => (await a.services.pick('users'))?.port === 1)
+    expect(seen).toEqual([1])
     expect((await b.claims.acquire('singleton')).token).toBeGreaterThan(claim.token)
   })
 })

@@ -2,8 +2,9 @@
 
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { NodeIdConflictError, type SessionCluster } from '../../src/index.js'
+import { ClusteredRedisStore, NodeIdConflictError, type SessionCluster } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { startProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { heardFrom, idsOf, LEASE, openCluster, registryOn, startCluster } from './open-cluster.js'
@@ -127,7 +128,6 @@ describe('a node', () => {
   })
 
   it('tells of the stores on its cluster', async () => {
-    const { ClusteredRedisStore } = await import('../../src/index.js')
     const registry = registryOn(server)
     const [a, b] = await Promise.all([startCluster({ ...registry, nodeId: 'a' }), startCluster(registry)])
     const store = new ClusteredRedisStore<object>({ cluster: a, prefix: 'told:' })
@@ -139,6 +139,23 @@ describe('a node', () => {
       healthy: true,
       stores: [{ prefix: 'told:', healthy: true, size: 1, trusted: true }],
     })
+    await store.shutdown()
+    await until(async () => (await b.nodes.get('a'))?.stores.length === 0)
+  })
+
+  it('is as it has last said, while Redis cannot be asked', async () => {
+    const registry = registryOn(server)
+    const proxy = await startProxy(server.port)
+    const a = await startCluster({ ...registry, nodeId: 'a' })
+    const b = await startCluster({ ...registry, redis: proxy.url, leaseTtl: 60_000 })
+    const store = new ClusteredRedisStore<object>({ cluster: a, prefix: 'last:' })
+    await store.ready()
+    await until(async () => (await b.nodes.get('a'))?.stores[0]?.prefix === 'last:')
+    await proxy.refuse(true)
+    for (const connection of proxy.connections) connection.cut()
+    await expect(b.claims.resolve('x')).rejects.toThrow()
+    expect((await b.nodes.get('a'))?.stores[0]?.prefix).toBe('last:')
+    await proxy.refuse(false)
     await store.shutdown()
     await until(async () => (await b.nodes.get('a'))?.stores.length === 0)
   })
@@ -313,6 +330,25 @@ describe('what was lost in Redis', () => {
     await until(async () => (await b.handles.resolve('handle'))?.id === b.nodeId)
     expect(second.held()).toBe(true)
     expect((await a.claims.resolve('name'))?.node).toBe(b.nodeId)
+  })
+
+  it('is not taken for gone where all leases end at once: Redis was away, not the nodes', async () => {
+    const registry = registryOn(server)
+    const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
+    const observer = openCluster(registry)
+    const [a] = await Promise.all(['a', 'b'].map(nodeId => startCluster({ ...registry, nodeId })))
+    await a?.services.register({ name: 'users', host: '127.0.0.1', port: 1 })
+    // What no node stands behind says nothing of the nodes.
+    await observer.services.register({ name: 'others', host: '127.0.0.1', port: 2 })
+    const seen: number[] = []
+    observer.services.watch('users', instances => seen.push(instances.length))
+    await until(() => seen.at(-1) === 1)
+    await until(async () => (await idsOf(observer)).length === 2)
+    await admin.zadd(key('leases'), 1, 'n/a', 1, 'n/b')
+    expect(await idsOf(observer)).toEqual(['a', 'b'])
+    await until(async () => (await admin.zcount(key('leases'), 2, '+inf')) === 3)
+    await until(async () => (await admin.hlen(key('entries'))) === 3)
+    expect([await idsOf(observer), seen.slice(seen.indexOf(1))]).toEqual([['a', 'b'], [1]])
   })
 
   it.skipIf(!realRedis())(

@@ -131,6 +131,18 @@ describe('what is asked of a cluster', () => {
     ],
     ['a ttl that is none', ({ services }) => services.register(service({ ttl: 1 })), /^ttl: got 1/],
     ['to find nothing', ({ services }) => services.find(''), /^name: got ''/],
+    [
+      'tags for one tag',
+      ({ services }) => services.find('users', { tags: 'x' } as never),
+      /^tags: allowed is/,
+    ],
+    [
+      'what is no status',
+      ({ services }) => services.find('users', { status: 'OK' as never }),
+      /^status: got 'OK'/,
+    ],
+    ['no zone', ({ services }) => services.pick('users', { zone: '' }), /^zone: got ''/],
+    ['meta for no meta', ({ services }) => services.pick('users', { meta: [] }), /^meta: got a list/],
     ['a node without an id', ({ nodes }) => nodes.get(''), /^id: got ''/],
   ]
 

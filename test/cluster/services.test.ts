@@ -326,7 +326,12 @@ describe('fetch', () => {
     ).rejects.toMatchObject({
       name: 'TimeoutError',
     })
-    expect(asked).toBe(2)
+    const enough = new AbortController()
+    const asking = b.services.fetch('users', '/slow', { signal: enough.signal })
+    await until(() => asked === 3)
+    enough.abort(null)
+    await expect(asking).rejects.toBeNull()
+    expect(asked).toBe(3)
   })
 
   it('goes to no other host, whatever the path says', async () => {
