@@ -100,10 +100,12 @@ export class Lifecycle {
     const keyOf = (name: string) => keyspace.start + name
     return {
       channel: keyspace.channel,
+      hashesIds: names.moving,
       report: () => this.#report(),
       session: name => {
         const ref = names.refOfName(name)
-        return { key: keyOf(ref.name), id: ref.name, stands: () => sessions.stands(ref) }
+        const [told = ref.name] = names.published(ref)
+        return { key: keyOf(ref.name), id: ref.name, told, stands: () => sessions.stands(ref) }
       },
       heard: published => keyOf(names.heard(published)),
     }

@@ -26,6 +26,8 @@ export interface Revocation {
 export interface StoreOnCluster {
   /** On which its nodes tell each other of sessions. */
   readonly channel: string
+  /** Whether its sessions have handles, by whose text they can be asked for. */
+  readonly hashesIds: boolean
   report(): StoreReport
   /** By its id, or the text of its handle. */
   session(name: string): KnownSession
@@ -38,6 +40,8 @@ export interface KnownSession {
   readonly key: string
   /** As apps know it: its id, or where ids are hashed the text of its handle. */
   readonly id: string
+  /** As nodes may tell each other of it. */
+  readonly told: string
   /** Whether it is there, as Redis says now. */
   stands(): Promise<boolean>
 }

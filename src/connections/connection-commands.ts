@@ -53,15 +53,15 @@ export class ConnectionCommands implements ConnectionReach {
     const body = payloadOf(data)
     const timeout = duration('timeout', orElse(options.timeout, deadline), 1)
     const { except, ...to } = isObject(target) ? (target as SendTarget) : { except: undefined }
-    const excepted = except === undefined ? null : await this.#addressOf('except', except)
-    const address = await this.#addressOf('to', to)
+    const excepted = except === undefined ? null : this.#addressOf('except', except)
+    const address = this.#addressOf('to', to)
     const dispatch = { topic: 'send', to: address, except: excepted, body }
     return receiptOf(await this.#dispatch(dispatch, options.ack ? timeout : undefined))
   }
 
   async close(target: ConnectionTarget, closing: Partial<Closing>): Promise<CloseReceipt> {
     const { deadline } = this.#options
-    const to = await this.#addressOf('target', target)
+    const to = this.#addressOf('target', target)
     const body = { ...checkedClosing(closing) }
     const dispatched = await this.#dispatch({ topic: 'close', to, except: null, body }, deadline)
     let closed = countsFrom(dispatched.own).matched
@@ -96,8 +96,7 @@ export class ConnectionCommands implements ConnectionReach {
 
   async sessionName(given: GivenSession): Promise<string> {
     const name = sessionIdOf(given)
-    // Where ids are hashed they are told to nobody.
-    return (await this.#options.watch.session(name))?.id ?? name
+    return (await this.#options.watch.session(name))?.told ?? name
   }
 
   async #change(connections: readonly Connection[], body: Json): Promise<Counts> {
@@ -105,7 +104,7 @@ export class ConnectionCommands implements ConnectionReach {
     for (const connection of connections) {
       if (typeof user === 'string') await connection.bind(user)
       else if (user === null) await connection.unbind()
-      else if (typeof session === 'string') await connection.rebind(session)
+      else if (typeof session === 'string') await connection.rebindTo(session)
       else if (typeof key === 'string') await connection.setMeta(key, removed ? undefined : value)
     }
     const matched = connections.length
@@ -119,11 +118,8 @@ export class ConnectionCommands implements ConnectionReach {
     return router.dispatch(dispatch, timeout)
   }
 
-  #addressOf(what: string, target: unknown): Promise<Address> {
-    return addressOf(what, target, async name => {
-      const session = await this.#options.watch.session(name)
-      return session?.key ?? name
-    })
+  #addressOf(what: string, target: unknown): Address {
+    return addressOf(what, target, name => this.#options.watch.keys(name))
   }
 }
 

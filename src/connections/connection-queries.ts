@@ -9,14 +9,13 @@ import type { ConnectionDirectory, StoredRow } from './connection-directory.js'
 import { connectionId, partsOf } from './connection-id.js'
 import { infoOf } from './connection-info.js'
 import { type ConnectionReach, ConnectionRef } from './connection-ref.js'
-import type { GivenSession } from './given-session.js'
-import { sessionIdOf } from './given-session.js'
+import { type NamedSession, sessionNameOf } from './given-session.js'
 import type { LocalConnections } from './local-connections.js'
 import type { SessionWatch } from './session-watch.js'
 
 export interface ListOptions {
   /** Only those of this session. */
-  session?: GivenSession | undefined
+  session?: NamedSession | undefined
   /** Only those of this user. */
   user?: string | number | undefined
   /** Only those of this node. */
@@ -27,9 +26,9 @@ export interface ListOptions {
   local?: boolean | undefined
 }
 
-/** The same, checked, with the key of a session instead of its id. */
+/** The same, checked, with the keys that a session may have instead of its id. */
 interface Wanted {
-  readonly session: string | undefined
+  readonly sessions: readonly string[] | undefined
   readonly user: string | undefined
   readonly node: string | undefined
   readonly idleFor: number
@@ -58,7 +57,7 @@ export class ConnectionQueries {
   }
 
   async list(options: ListOptions): Promise<ConnectionRef[]> {
-    const wanted = await this.#wanted(options)
+    const wanted = this.#wanted(options)
     const own = this.#own(wanted)
     if (wanted.local) return own
     await this.#options.registry.current()
@@ -85,7 +84,7 @@ export class ConnectionQueries {
 
   async count(options: ListOptions): Promise<number> {
     const { registry, directory } = this.#options
-    const wanted = await this.#wanted(options)
+    const wanted = this.#wanted(options)
     const own = this.#own(wanted).length
     if (wanted.local) return own
     await registry.current()
@@ -103,13 +102,13 @@ export class ConnectionQueries {
     return heardAt === undefined ? null : new Date(heardAt)
   }
 
-  async #wanted(options: ListOptions): Promise<Wanted> {
+  #wanted(options: ListOptions): Wanted {
     if (!isObject(options)) throw new OptionError('options: allowed is an object')
     const { session, user, node, idleFor, local = false } = options
     if (session !== undefined && user !== undefined)
       throw new OptionError('session, user: allowed is one of them')
     return {
-      session: session === undefined ? undefined : await this.#keyOf(session),
+      sessions: session === undefined ? undefined : this.#options.watch.keys(sessionNameOf(session)),
       user: user === undefined ? undefined : userOf(user),
       node: node === undefined ? undefined : nameOf('node', node),
       idleFor: idleFor === undefined ? 0 : duration('idleFor', idleFor, 0),
@@ -117,33 +116,32 @@ export class ConnectionQueries {
     }
   }
 
-  async #keyOf(given: GivenSession): Promise<string> {
-    const name = sessionIdOf(given)
-    return (await this.#options.watch.session(name))?.key ?? name
-  }
-
-  #own({ session, user, node, idleFor }: Wanted): ConnectionRef[] {
+  #own({ sessions, user, node, idleFor }: Wanted): ConnectionRef[] {
     const { local, nodeId } = this.#options
     if (node !== undefined && node !== nodeId) return []
-    const connections =
-      session !== undefined ? local.ofSession(session) : user !== undefined ? local.ofUser(user) : local.all()
+    const connections = sessions
+      ? sessions.flatMap(key => local.ofSession(key))
+      : user !== undefined
+        ? local.ofUser(user)
+        : local.all()
     return connections
       .filter(connection => connection.isOpen && connection.idle >= idleFor)
       .map(connection => this.#ownRef(connection))
   }
 
   /** Which other processes hold some, and which of theirs; undefined stands for all. */
-  async #places({ session, user, node }: Wanted): Promise<Map<string, string[] | undefined>> {
+  async #places({ sessions, user, node }: Wanted): Promise<Map<string, string[] | undefined>> {
     const { runs, run: ownRun, directory, keys } = this.#options
     const run = node === undefined ? undefined : runs.of(node)
     const places = new Map<string, string[] | undefined>()
-    if (session === undefined && user === undefined) {
+    if (!sessions && user === undefined) {
       const all = node === undefined ? runs.all() : run === undefined ? [] : [run]
       for (const each of all) if (each !== ownRun) places.set(each, undefined)
       return places
     }
-    const of = session !== undefined ? { session } : { user: user as string }
-    for (const id of await directory.named(keys.setOf(of))) {
+    const sets = sessions ? sessions.map(session => ({ session })) : [{ user: user as string }]
+    const named = await Promise.all(sets.map(of => directory.named(keys.setOf(of))))
+    for (const id of new Set(named.flat())) {
       const parts = partsOf(id)
       if (!parts || parts.run === ownRun || !runs.has(parts.run)) continue
       if (node !== undefined && parts.run !== run) continue
@@ -156,15 +154,16 @@ export class ConnectionQueries {
 
   async #of(run: string, numbers: string[] | undefined, wanted: Wanted): Promise<ConnectionRef[]> {
     const { directory } = this.#options
-    const { session, user, idleFor } = wanted
+    const { sessions, user, idleFor } = wanted
     const stored: StoredRow[] = []
     if (numbers) stored.push(...(await directory.read(run, numbers)))
     else for await (const batch of directory.scan(run)) stored.push(...batch)
     const found = stored.filter(each => {
       // A set may still name what has moved on.
       const { row } = each
-      const fits =
-        session === undefined ? user === undefined || row.user === user : row.session?.key === session
+      const fits = sessions
+        ? row.session !== null && sessions.includes(row.session.key)
+        : user === undefined || row.user === user
       return fits && idleOf(each) >= idleFor
     })
     return found.map(each => this.#ref(run, each))

@@ -1,11 +1,12 @@
 import { metaOf, nameOf } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
+import { SessionRevokedError } from '../base/connection-errors.js'
 import type { JsonObject } from '../base/json.js'
 import type { KnownSession } from '../bus/shared-bus.js'
 import type { ConnectionEventName } from './connection-events.js'
 import type { ConnectionIdParts } from './connection-id.js'
 import { type ConnectionInfo, infoOf } from './connection-info.js'
-import type { GivenSession } from './given-session.js'
+import { type GivenSession, sessionIdOf } from './given-session.js'
 import type { Row } from './row.js'
 import { CLOSINGS, type Closing, type Outgoing, type Sent, type Transport } from './transport.js'
 
@@ -18,7 +19,7 @@ export interface ConnectionKeeper {
   changed(connection: Connection, event: ConnectionEventName | undefined, reason?: string): Promise<void>
   /** Lets a change move it to where it is looked for. */
   move(connection: Connection, change: () => void): void
-  session(given: GivenSession): Promise<KnownSession>
+  session(name: string): Promise<KnownSession>
   /** Whether the session of a connection stands, by Redis. */
   confirm(connection: Connection): Promise<boolean>
 }
@@ -116,7 +117,12 @@ export class Connection {
    * SessionRevokedError, and closes it, if there is no such session.
    */
   async rebind(session: GivenSession): Promise<void> {
-    const known = await this.#keeper.session(session)
+    await this.rebindTo(sessionIdOf(session))
+  }
+
+  /** By its id, or the text of its handle, which another node may have for one who gave it the id. @internal */
+  async rebindTo(name: string): Promise<void> {
+    const known = await this.#keeper.session(name)
     if (this.#state === 'closed') return
     // First it belongs there, then it is asked whether that stands: what ends in between is heard.
     this.#keeper.move(this, () => {
@@ -124,7 +130,7 @@ export class Connection {
       this.confirmed = NEVER
     })
     await this.#keeper.changed(this, 'bound')
-    await this.#keeper.confirm(this)
+    if (!(await this.#keeper.confirm(this))) throw new SessionRevokedError()
   }
 
   /** Sets one item of its `meta`; undefined removes it. */

@@ -72,7 +72,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
         await written
       },
       move: (connection, change) => local.move(connection, change),
-      session: given => this.#session(given),
+      session: name => this.#session(name),
       confirm: connection => watch.confirm(connection),
     }
     // What happens elsewhere comes here as soon as somebody wants to know.
@@ -98,7 +98,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     membership.checkStarted()
     if (this.#known.has(transport)) throw new OptionError('transport: it is attached already')
     this.#known.add(transport)
-    const known = given === undefined ? undefined : await this.#session(given)
+    const known = given === undefined ? undefined : await this.#session(sessionIdOf(given))
     const parts = { run: runOf(membership.boot), number: (++this.#attached).toString(36) }
     const connection = new Connection({
       id: connectionId(nodeId, parts),
@@ -172,8 +172,8 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     await Promise.all(local.all().map(connection => connection.close(CLOSINGS.shutdown)))
   }
 
-  async #session(given: GivenSession): Promise<KnownSession> {
-    const session = await this.#options.watch.session(sessionIdOf(given))
+  async #session(name: string): Promise<KnownSession> {
+    const session = await this.#options.watch.session(name)
     if (session) return session
     throw new OptionError(
       'session: there is no store on this cluster; pass new ClusteredRedisStore({ cluster })',

@@ -10,7 +10,7 @@ import type { Connection } from './connection.js'
 import type { ConnectionDirectory } from './connection-directory.js'
 import { partsOf } from './connection-id.js'
 import type { LocalConnections } from './local-connections.js'
-import type { Address } from './target.js'
+import { type Address, isAddress } from './target.js'
 
 /** What goes to the nodes that hold connections. */
 export interface Dispatch {
@@ -88,9 +88,9 @@ export class Router {
     const { local, nodeId } = this.#options
     const meant = (address: Address): Connection[] => {
       if ('connections' in address) return address.connections.flatMap(id => local.get(id) ?? [])
-      if ('session' in address) return local.ofSession(address.session)
+      if ('sessions' in address) return address.sessions.flatMap(key => local.ofSession(key))
       if ('user' in address) return local.ofUser(address.user)
-      return 'node' in address && address.node !== nodeId ? [] : local.all()
+      return 'all' in address || address.node === nodeId ? local.all() : []
     }
     if (!except) return meant(to)
     const excepted = new Set(meant(except))
@@ -105,11 +105,11 @@ export class Router {
     own.catch(() => {})
     // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it.
     const sent =
-      'session' in to || 'user' in to
+      'sessions' in to || 'user' in to
         ? await this.#order.after(JSON.stringify(to), async () =>
-            this.#send(dispatch, timeout, await this.#lookUp(to)),
+            this.#send(dispatch, timeout, await this.#lookUp(to, except)),
           )
-        : this.#send(dispatch, timeout, this.#find(to))
+        : this.#send(dispatch, timeout, this.#find(to, except))
     const { told, asked, found } = sent
     await told
     return { ...found, own: await own, asked: await asked }
@@ -133,44 +133,61 @@ export class Router {
     return { found, told, asked: undefined }
   }
 
-  async #lookUp(to: { session: string } | { user: string }): Promise<Found> {
-    const { directory, keys, logger } = this.#options
+  async #lookUp(to: Address, except: Address | null): Promise<Found> {
+    const { logger } = this.#options
     try {
-      return this.#holdersOf(await directory.named(keys.setOf(to)))
+      const [ids, spared] = await Promise.all([this.#named(to), except ? this.#named(except) : []])
+      return { holders: this.#holdersOf(without(ids, spared), except), lost: 0, unlisted: false }
     } catch (error) {
       logger.warn('it could not be asked which nodes hold a connection', { reason: (error as Error).message })
       return { holders: this.#everybody(), lost: 0, unlisted: true }
     }
   }
 
-  #find(to: Exclude<Address, { session: string } | { user: string }>): Found {
-    const { runs, run, local } = this.#options
-    if ('connections' in to) {
-      const isGone = (id: string) => {
-        const of = partsOf(id)?.run ?? ''
-        return of === run ? !local.get(id) : !runs.has(of)
-      }
-      return { ...this.#holdersOf(to.connections), lost: to.connections.filter(isGone).length }
+  #find(to: Address, except: Address | null): Found {
+    const { run, runs, local } = this.#options
+    if (!('connections' in to)) {
+      const holders = [...this.#everybody()].filter(([, { node }]) => {
+        return !isSpared(node, except) && ('all' in to || ('node' in to && to.node === node))
+      })
+      return { holders: new Map(holders), lost: 0, unlisted: false }
     }
-    if ('all' in to) return { holders: this.#everybody(), lost: 0, unlisted: false }
-    const of = runs.of(to.node)
-    const holders = new Map(of === undefined || of === run ? [] : [[of, { node: to.node, listed: 0 }]])
-    return { holders, lost: 0, unlisted: false }
+    const ids = without(to.connections, except && 'connections' in except ? except.connections : [])
+    const holders = this.#holdersOf(ids, except)
+    // Which of them belong to somebody who is excepted their nodes know.
+    if (except && ('user' in except || 'sessions' in except))
+      for (const holder of holders.values()) holder.listed = 0
+    const isGone = (id: string) => {
+      const of = partsOf(id)?.run ?? ''
+      return of === run ? !local.get(id) : !runs.has(of)
+    }
+    return { holders, lost: ids.filter(isGone).length, unlisted: false }
   }
 
   /** The other live processes that hold these, by what their ids say. */
-  #holdersOf(ids: readonly string[]): Found {
+  #holdersOf(ids: Iterable<string>, except: Address | null): Map<string, Holder> {
     const { runs, run } = this.#options
     const holders = new Map<string, Holder>()
     for (const id of ids) {
       const of = partsOf(id)?.run ?? ''
       const node = of === run ? undefined : runs.nodeOf(of)
-      if (!node) continue
+      if (!node || isSpared(node.id, except)) continue
       const holder = holders.get(of)
       if (holder) holder.listed++
       else holders.set(of, { node: node.id, listed: 1 })
     }
-    return { holders, lost: 0, unlisted: false }
+    return holders
+  }
+
+  /** The ids that Redis lists of a session or a user. */
+  async #named(address: Address): Promise<readonly string[]> {
+    const { directory, keys } = this.#options
+    if ('connections' in address) return address.connections
+    if ('user' in address) return directory.named(keys.setOf({ user: address.user }))
+    if (!('sessions' in address)) return []
+    return (
+      await Promise.all(address.sessions.map(session => directory.named(keys.setOf({ session }))))
+    ).flat()
   }
 
   #everybody(): Map<string, Holder> {
@@ -180,9 +197,20 @@ export class Router {
   }
 }
 
-/** Undefined if it is none of ours. */
+function isSpared(node: string, except: Address | null): boolean {
+  return except !== null && ('all' in except || ('node' in except && except.node === node))
+}
+
+function without(ids: readonly string[], spared: readonly string[]): string[] {
+  const left = new Set(ids)
+  for (const id of spared) left.delete(id)
+  return [...left]
+}
+
+/** Undefined if it is none of ours, or speaks of connections in a way that this code does not know: all may not be meant. */
 function dispatchFrom(value: Json): Omit<Dispatch, 'topic'> | undefined {
   if (!isObject(value)) return undefined
-  const { to, except, body } = value as unknown as Partial<Dispatch>
-  return isObject(to) && body !== undefined ? { to, except: except ?? null, body } : undefined
+  const { to, except = null, body } = value as unknown as Partial<Dispatch>
+  const known = isAddress(to) && (except === null || isAddress(except)) && body !== undefined
+  return known ? { to, except, body } : undefined
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import { isHandleText } from '../base/session-handle.js'
 import type { Lines } from '../bus/lines.js'
 import { decodeMessage } from '../bus/message.js'
 import type { KnownSession, StoreOnCluster } from '../bus/shared-bus.js'
@@ -62,9 +63,14 @@ export class SessionWatch {
     }
   }
 
+  /** What may be the key of a session, of an id or the text of a handle: in each store another. */
+  keys(name: string): string[] {
+    return this.#stores.size > 0 ? this.#sessions(name).map(({ key }) => key) : [name]
+  }
+
   /** The session of an id, in the store that has it. Undefined if there is no store at all. */
-  async session(id: string): Promise<KnownSession | undefined> {
-    const sessions = [...this.#stores].map(store => store.session(id))
+  async session(name: string): Promise<KnownSession | undefined> {
+    const sessions = this.#sessions(name)
     if (sessions.length > 1) {
       for (const session of sessions) if (await session.stands()) return session
     }
@@ -89,6 +95,13 @@ export class SessionWatch {
   stop(): void {
     this.#stopped = true
     this.#cancelLook()
+  }
+
+  #sessions(name: string): KnownSession[] {
+    const stores = [...this.#stores]
+    if (!isHandleText(name)) return stores.map(store => store.session(name))
+    const hashing = stores.filter(({ hashesIds }) => hashesIds)
+    return (hashing.length > 0 ? hashing : stores).map(store => store.session(name))
   }
 
   #hear(store: StoreOnCluster, text: string): void {

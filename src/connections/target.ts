@@ -2,32 +2,32 @@ import { isObject, nameOf } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import { userOf } from './connection.js'
 import { partsOf } from './connection-id.js'
-import { type GivenSession, sessionIdOf } from './given-session.js'
+import { type NamedSession, sessionNameOf } from './given-session.js'
 
 /** Which connections are meant: one of these. */
 export type ConnectionTarget =
   | { readonly connection: string | readonly string[] }
-  | { readonly session: GivenSession }
+  | { readonly session: NamedSession }
   | { readonly user: string | number }
   | { readonly node: string }
   | { readonly all: true }
 
-/** The same as it goes to other nodes, with the key of a session instead of its id. */
+/** The same as it goes to other nodes, with the keys that a session may have instead of its id: one of each store. */
 export type Address =
   | { readonly connections: readonly string[] }
-  | { readonly session: string }
+  | { readonly sessions: readonly string[] }
   | { readonly user: string }
   | { readonly node: string }
   | { readonly all: true }
 
 const KINDS = ['connection', 'session', 'user', 'node', 'all'] as const
 
-/** `keyOf` answers with the key of a session. */
-export async function addressOf(
+/** `keysOf` answers with the keys of a session. */
+export function addressOf(
   what: string,
   target: unknown,
-  keyOf: (session: string) => Promise<string>,
-): Promise<Address> {
+  keysOf: (session: string) => readonly string[],
+): Address {
   const given = isObject(target) ? KINDS.filter(kind => kind in target) : []
   const [kind] = given
   if (given.length !== 1 || kind === undefined)
@@ -39,7 +39,7 @@ export async function addressOf(
     case 'connection':
       return { connections: idsOf(value) }
     case 'session':
-      return { session: await keyOf(sessionIdOf(value)) }
+      return { sessions: keysOf(sessionNameOf(value)) }
     case 'user':
       return { user: userOf(value) }
     case 'node':
@@ -50,11 +50,18 @@ export async function addressOf(
   }
 }
 
+export function isAddress(value: unknown): value is Address {
+  if (!isObject(value)) return false
+  const { connections, sessions, user, node, all } = value as Record<string, unknown>
+  return Array.isArray(connections ?? sessions) || typeof (user ?? node) === 'string' || all === true
+}
+
 function idsOf(value: unknown): string[] {
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value]
   for (const id of ids) {
     if (typeof id !== 'string' || !partsOf(id))
       throw new OptionError('connection: allowed is the id of a connection, or a list of them')
   }
-  return ids as string[]
+  // Nobody is to be given anything twice.
+  return [...new Set(ids as string[])]
 }
