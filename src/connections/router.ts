@@ -34,8 +34,10 @@ interface Holder {
 interface Found {
   /** The other processes that hold some, by their runs. */
   readonly holders: ReadonlyMap<string, Holder>
-  /** How many were asked for by their ids and are gone. */
+  /** How many were asked for by their ids whose nodes are gone. */
   readonly lost: number
+  /** How many were asked for by their ids that this node had, and has no more. */
+  readonly ended: number
   /** Whether it was not to be had which other nodes hold some: then all that are known are missing. */
   readonly unlisted: boolean
 }
@@ -100,16 +102,18 @@ export class Router {
   /** This process first; then one message to each other that holds some. With `timeout` their answers are waited for. */
   async dispatch(dispatch: Dispatch, timeout: number | undefined): Promise<Dispatched> {
     const { to } = dispatch
+    const isListed = 'sessions' in to || 'user' in to
+    // Before they are served: what is done to them may be their end.
+    const known = isListed ? undefined : this.#find(to, except)
     const own = this.#serve(dispatch)
     // It is awaited below, where the caller gets what went wrong.
     own.catch(() => {})
     // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it.
-    const sent =
-      'sessions' in to || 'user' in to
-        ? await this.#order.after(JSON.stringify(to), async () =>
-            this.#send(dispatch, timeout, await this.#lookUp(to, except)),
-          )
-        : this.#send(dispatch, timeout, this.#find(to, except))
+    const sent = known
+      ? this.#send(dispatch, timeout, known)
+      : await this.#order.after(JSON.stringify(to), async () =>
+          this.#send(dispatch, timeout, await this.#lookUp(to, except)),
+        )
     const { told, asked, found } = sent
     await told
     return { ...found, own: await own, asked: await asked }
@@ -137,10 +141,10 @@ export class Router {
     const { logger } = this.#options
     try {
       const [ids, spared] = await Promise.all([this.#named(to), except ? this.#named(except) : []])
-      return { holders: this.#holdersOf(without(ids, spared), except), lost: 0, unlisted: false }
+      return { holders: this.#holdersOf(without(ids, spared), except), lost: 0, ended: 0, unlisted: false }
     } catch (error) {
       logger.warn('it could not be asked which nodes hold a connection', { reason: (error as Error).message })
-      return { holders: this.#everybody(), lost: 0, unlisted: true }
+      return { holders: this.#everybody(), lost: 0, ended: 0, unlisted: true }
     }
   }
 
@@ -150,18 +154,17 @@ export class Router {
       const holders = [...this.#everybody()].filter(([, { node }]) => {
         return !isSpared(node, except) && ('all' in to || ('node' in to && to.node === node))
       })
-      return { holders: new Map(holders), lost: 0, unlisted: false }
+      return { holders: new Map(holders), lost: 0, ended: 0, unlisted: false }
     }
     const ids = without(to.connections, except && 'connections' in except ? except.connections : [])
     const holders = this.#holdersOf(ids, except)
     // Which of them belong to somebody who is excepted their nodes know.
     if (except && ('user' in except || 'sessions' in except))
       for (const holder of holders.values()) holder.listed = 0
-    const isGone = (id: string) => {
-      const of = partsOf(id)?.run ?? ''
-      return of === run ? !local.get(id) : !runs.has(of)
-    }
-    return { holders, lost: ids.filter(isGone).length, unlisted: false }
+    const runOf = (id: string) => partsOf(id)?.run ?? ''
+    const lost = ids.filter(id => runOf(id) !== run && !runs.has(runOf(id))).length
+    const ended = ids.filter(id => runOf(id) === run && !local.get(id)).length
+    return { holders, lost, ended, unlisted: false }
   }
 
   /** The other live processes that hold these, by what their ids say. */
