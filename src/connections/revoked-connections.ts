@@ -57,7 +57,7 @@ export class RevokedConnections implements Revocation {
       const answers = answersOf(dispatched)
       for (const node of answers.acked) acked.add(node)
       for (const node of answers.missing) missing.add(node)
-      // What has died with its node was not closed by this.
+      // What has died with its node was not closed by this; what this node has no more was, by the message.
       const there = connections.length - dispatched.lost
       let open = 0
       for (const { node, listed } of dispatched.holders.values()) if (missing.has(node)) open += listed

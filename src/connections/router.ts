@@ -38,6 +38,8 @@ export interface Dispatched {
   readonly holders: ReadonlyMap<string, Holder>
   /** How many it names on nodes that are gone. */
   readonly lost: number
+  /** How many were asked for by ids of this node that it has no more. */
+  readonly ended: number
   /** Undefined if nobody was to answer. */
   readonly asked: Asked | undefined
   /** Whether it was not to be had which other nodes hold some: then all that are known are missing. */
@@ -98,11 +100,13 @@ export class Router {
     const { inbox, logger } = this.#options
     const { topic, to, except, body } = dispatch
     const message = { to, except, body } as unknown as Json
+    // Before they are served: what is done to them may be their end.
+    const known = new Set('connections' in to ? this.local(to, null).map(({ id }) => id) : [])
     const own = this.#serving.get(topic)?.(this.local(to, except), body) ?? null
     const { told, asked, ...found } = await this.#order.after(JSON.stringify(to), async () => {
-      const found = await this.#find(to).catch(({ message: reason }: Error) => {
+      const found = await this.#find(to, known).catch(({ message: reason }: Error) => {
         logger.warn('it could not be asked which nodes hold a connection', { reason })
-        return { holders: this.#everybody(), lost: 0, unlisted: true }
+        return { holders: this.#everybody(), lost: 0, ended: 0, unlisted: true }
       })
       const runs = found.unlisted ? [] : [...found.holders.keys()]
       // Sent in one go with the answer: what comes next to the same connections is sent after this.
@@ -117,30 +121,34 @@ export class Router {
     return { ...found, own: await own, asked: await asked }
   }
 
-  async #find(to: Address): Promise<Pick<Dispatched, 'holders' | 'lost' | 'unlisted'>> {
-    const { runs, run, directory, keys, local } = this.#options
-    if ('all' in to) return { holders: this.#everybody(), lost: 0, unlisted: false }
+  async #find(
+    to: Address,
+    known: ReadonlySet<string>,
+  ): Promise<Pick<Dispatched, 'holders' | 'lost' | 'ended' | 'unlisted'>> {
+    const { runs, run, directory, keys } = this.#options
+    if ('all' in to) return { holders: this.#everybody(), lost: 0, ended: 0, unlisted: false }
     const holders = new Map<string, Holder>()
     if ('node' in to) {
       const of = runs.of(to.node)
       if (of !== undefined && of !== run) holders.set(of, { node: to.node, listed: 0 })
-      return { holders, lost: 0, unlisted: false }
+      return { holders, lost: 0, ended: 0, unlisted: false }
     }
-    const ids = 'connections' in to ? to.connections : await directory.named(keys.setOf(to))
-    let lost = 0
+    const byId = 'connections' in to
+    const ids = byId ? to.connections : await directory.named(keys.setOf(to))
+    let [lost, ended] = [0, 0]
     for (const id of ids) {
       const of = partsOf(id)?.run ?? ''
       const node = runs.nodeOf(of)
-      if (of === run && local.get(id)) continue
       // What is named of a dead node is there for nobody; what was asked for by its id is gone.
-      if (!node || of === run) lost += 'connections' in to ? 1 : 0
+      if (of === run) ended += byId && !known.has(id) ? 1 : 0
+      else if (!node) lost += byId ? 1 : 0
       else {
         const holder = holders.get(of)
         if (holder) holder.listed++
         else holders.set(of, { node: node.id, listed: 1 })
       }
     }
-    return { holders, lost, unlisted: false }
+    return { holders, lost, ended, unlisted: false }
   }
 
   #everybody(): Map<string, Holder> {
