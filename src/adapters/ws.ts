@@ -14,7 +14,7 @@ export interface WebSocketLike {
   terminate(): void
   pause(): void
   resume(): void
-  on(event: 'close' | 'message' | 'ping' | 'pong' | 'error', listener: (...args: never[]) => void): unknown
+  on(event: 'close' | 'message' | 'ping' | 'pong' | 'error', listener: () => void): unknown
   removeAllListeners(event: 'message'): unknown
 }
 
