@@ -1,8 +1,8 @@
 // @ts-check
 // What the nodes have in common. Nothing in here knows Express or Koa.
 import { StoreError } from 'clustered-redis-store'
+import { pageOf } from '../parts/page.js'
 import { serve as serveNode } from '../parts/serve.js'
-import { page } from './page.js'
 
 export { isForged } from '../parts/is-forged.js'
 
@@ -27,7 +27,7 @@ const nodes = JSON.parse(env.DEMO_NODES ?? JSON.stringify([{ name, framework: 'N
 const framework = nodes.find(node => node.name === name)?.framework ?? ''
 
 /** The page of this node, and the headers it goes with. */
-export const { html, headers } = page({ name, framework })
+export const { html, headers } = pageOf(new URL('page.html', import.meta.url), { name, framework })
 
 /**
  * Who one is here, and where this node knows it from: 'memory', 'redis', or 'new' for a session that began just now.

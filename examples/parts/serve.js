@@ -3,22 +3,40 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 
 /**
+ * What is open besides the server. `leave` closes what would otherwise never end, as live connections.
+ *
+ * @typedef {{ ready(): Promise<unknown>, leave?(): Promise<unknown>, shutdown(): Promise<void> }} Resources
+ */
+
+/**
  * Serves until it is told to end, by a signal or because whoever started it is gone: then no request is accepted any
  * more, those under way are finished, and the store after them.
  *
  * @param {import('node:http').RequestListener} listener
- * @param {{ ready(): Promise<void>, shutdown(): Promise<void> }} store
+ * @param {Resources} store
  * @param {{ name: string, port: number, command: string }} node With the command that starts all of them.
  */
-export async function serve(listener, store, { name, port, command }) {
-  const server = createServer(listener)
+export function serve(listener, store, node) {
+  return serveOn(createServer(listener), store, node)
+}
+
+/**
+ * The same with a server that was made already, be it of HTTP or of bare sockets.
+ *
+ * @param {import('node:net').Server & { closeIdleConnections?(): void }} server
+ * @param {Resources} store
+ * @param {{ name: string, port: number, command: string }} node
+ */
+export async function serveOn(server, store, { name, port, command }) {
   let stopping = false
   const stop = async () => {
     if (stopping) return
     stopping = true
     // Browsers keep connections open for their next request; it shall not come.
-    const sweep = setInterval(() => server.closeIdleConnections(), 20)
-    await new Promise(closed => server.close(closed))
+    const sweep = setInterval(() => server.closeIdleConnections?.(), 20)
+    const closed = new Promise(closed => server.close(closed))
+    await store.leave?.()
+    await closed
     clearInterval(sweep)
     await store.shutdown()
     // The channel to the process that started this one would keep it alive.

@@ -13,9 +13,11 @@ import { provideRedis } from './redis.js'
  *
  * @param {Program[]} programs
  * @param {(redis: string, nodes: Node[], url: string) => string} greeting
- * @param {{ mayDie?: boolean }} [options] Whether the demo goes on when a node has died: to be seen to die.
+ * @param {object} [options]
+ * @param {boolean} [options.mayDie] Whether the demo goes on when a node has died: to be seen to die.
+ * @param {number} [options.port] The first one, if PORT does not say.
  */
-export async function startNodes(programs, greeting, { mayDie = false } = {}) {
+export async function startNodes(programs, greeting, { mayDie = false, port: first = 3001 } = {}) {
   const processes = new Processes()
   processes.on('ended', (what, name) => {
     if (mayDie && programs.some(program => program.name === name)) console.log(`${what}.`)
@@ -28,7 +30,7 @@ export async function startNodes(programs, greeting, { mayDie = false } = {}) {
   process.on('exit', () => processes.kill())
 
   try {
-    const nodes = withPorts(programs, process.env.PORT ?? '3001')
+    const nodes = withPorts(programs, process.env.PORT ?? String(first))
     const redis = await provideRedis(processes, process.env.REDIS_URL)
     const shown = nodes.map(({ name, framework, port }) => ({ name, framework, port }))
     // Signs the cookies. All nodes must have the same one; a new one with each start makes older cookies worthless.

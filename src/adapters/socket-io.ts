@@ -6,7 +6,8 @@ import type { Outgoing, Sent, Transport } from '../connections/transport.js'
 export interface SocketLike {
   readonly connected: boolean
   readonly request: unknown
-  readonly conn: { readonly writeBuffer?: { readonly length: number } }
+  /** Of Engine.IO. */
+  readonly conn: object
   emit(event: string, ...args: unknown[]): unknown
   disconnect(close?: boolean): unknown
   on(event: 'disconnect', listener: (reason: string) => void): unknown
@@ -75,7 +76,7 @@ export function fromSocketIo(
     kind: 'socket.io',
     send({ data }: Outgoing): Sent {
       if (!socket.connected) return 'gone'
-      if ((socket.conn.writeBuffer?.length ?? 0) > highWater) {
+      if (waitingFor(socket) > highWater) {
         if (onSlow === 'close') close(1013, 'too slow')
         return 'slow'
       }
@@ -89,4 +90,10 @@ export function fromSocketIo(
     },
     onActivity: heard => void socket.onAny(heard),
   }
+}
+
+/** How many packets it has not taken yet. Engine.IO has no other name for them, and keeps this one out of its types. */
+function waitingFor({ conn }: SocketLike): number {
+  const { writeBuffer } = conn as { readonly writeBuffer?: readonly unknown[] }
+  return writeBuffer?.length ?? 0
 }

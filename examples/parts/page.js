@@ -2,18 +2,18 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 
-const template = readFileSync(new URL('page.html', import.meta.url), 'utf8')
+const look = readFileSync(new URL('look.css', import.meta.url), 'utf8')
 
 /**
- * The page is the same everywhere but for the node's name. What it shows of sessions it asks for, and puts in place as
- * text.
+ * A page with its style and its script in one file. It is the same for everybody; what it shows of users it asks for, and puts
+ * in place as text.
  *
- * @param {Record<'name' | 'framework', string>} node
+ * @param {URL} file
+ * @param {Record<string, string>} values What stands in the file as `{{name}}`. The comment `{{look}}` stands for the style that pages share.
  */
-export function page(node) {
-  const html = template
-    .replaceAll('{{name}}', escaped(node.name))
-    .replaceAll('{{framework}}', escaped(node.framework))
+export function pageOf(file, values) {
+  let html = readFileSync(file, 'utf8').replace('/* {{look}} */', () => look)
+  for (const [name, value] of Object.entries(values)) html = html.replaceAll(`{{${name}}}`, escaped(value))
   const policy = [
     "default-src 'none'",
     `script-src ${hashOf(html, 'script')}`,
