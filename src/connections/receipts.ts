@@ -22,10 +22,10 @@ export type Counts = { matched: number; delivered: number; slow: number; gone: n
 const NOTHING: Counts = { matched: 0, delivered: 0, slow: 0, gone: 0 }
 
 export function receiptOf(dispatched: Dispatched): Receipt {
-  const { own, holders, lost, asked } = dispatched
+  const { own, holders, lost, gone: goneHere, asked } = dispatched
   const sum = { ...countsFrom(own) }
-  sum.matched += lost
-  sum.gone += lost
+  sum.matched += lost + goneHere
+  sum.gone += lost + goneHere
   for (const [run, { listed }] of holders) {
     const answer = asked?.answers.get(run)
     if (answer === undefined) {

@@ -38,11 +38,17 @@ export interface Dispatched {
   readonly holders: ReadonlyMap<string, Holder>
   /** How many it names on nodes that are gone. */
   readonly lost: number
+  /** How many were asked for by their ids that this node does not have any more. */
+  readonly gone: number
   /** Undefined if nobody was to answer. */
   readonly asked: Asked | undefined
   /** Whether it was not to be had which other nodes hold some: then all that are known are missing. */
   readonly unlisted: boolean
 }
+
+type Found = Pick<Dispatched, 'holders' | 'lost' | 'gone' | 'unlisted'>
+
+const NOBODY: Found = { holders: new Map(), lost: 0, gone: 0, unlisted: false }
 
 interface RouterOptions {
   inbox: Inbox
@@ -102,7 +108,7 @@ export class Router {
     const { told, asked, ...found } = await this.#order.after(JSON.stringify(to), async () => {
       const found = await this.#find(to).catch(({ message: reason }: Error) => {
         logger.warn('it could not be asked which nodes hold a connection', { reason })
-        return { holders: this.#everybody(), lost: 0, unlisted: true }
+        return { ...NOBODY, holders: this.#everybody(), unlisted: true }
       })
       const runs = found.unlisted ? [] : [...found.holders.keys()]
       // Sent in one go with the answer: what comes next to the same connections is sent after this.
@@ -117,30 +123,31 @@ export class Router {
     return { ...found, own: await own, asked: await asked }
   }
 
-  async #find(to: Address): Promise<Pick<Dispatched, 'holders' | 'lost' | 'unlisted'>> {
+  async #find(to: Address): Promise<Found> {
     const { runs, run, directory, keys, local } = this.#options
-    if ('all' in to) return { holders: this.#everybody(), lost: 0, unlisted: false }
+    if ('all' in to) return { ...NOBODY, holders: this.#everybody() }
     const holders = new Map<string, Holder>()
     if ('node' in to) {
       const of = runs.of(to.node)
       if (of !== undefined && of !== run) holders.set(of, { node: to.node, listed: 0 })
-      return { holders, lost: 0, unlisted: false }
+      return { ...NOBODY, holders }
     }
     const ids = 'connections' in to ? to.connections : await directory.named(keys.setOf(to))
-    let lost = 0
+    // What is named of a dead node is there for nobody; what was asked for by its id is gone.
+    const asked = 'connections' in to ? 1 : 0
+    let [lost, gone] = [0, 0]
     for (const id of ids) {
       const of = partsOf(id)?.run ?? ''
       const node = runs.nodeOf(of)
-      if (of === run && local.get(id)) continue
-      // What is named of a dead node is there for nobody; what was asked for by its id is gone.
-      if (!node || of === run) lost += 'connections' in to ? 1 : 0
+      if (of === run) gone += local.get(id) ? 0 : asked
+      else if (!node) lost += asked
       else {
         const holder = holders.get(of)
         if (holder) holder.listed++
         else holders.set(of, { node: node.id, listed: 1 })
       }
     }
-    return { holders, lost, unlisted: false }
+    return { holders, lost, gone, unlisted: false }
   }
 
   #everybody(): Map<string, Holder> {
