@@ -136,11 +136,11 @@ export class Registrar {
       await directory.write({ id, parts, before, after, anew, message })
     } catch (error) {
       this.#fail(error as Error)
-      // Both may stand there now.
+      // Both may stand there now, and neither need.
       const was = [...new Set([...directory.setsOf(before), ...directory.setsOf(after)])]
       entry.before = { ...current, was }
       entry.due = true
-      entry.anew ||= anew
+      entry.anew = true
       entry.news ??= news
       return false
     }
