@@ -101,7 +101,7 @@ export class Router {
 
   /** This process first; then one message to each other that holds some. With `timeout` their answers are waited for. */
   async dispatch(dispatch: Dispatch, timeout: number | undefined): Promise<Dispatched> {
-    const { to } = dispatch
+    const { to, except } = dispatch
     const isListed = 'sessions' in to || 'user' in to
     // Before they are served: what is done to them may be their end.
     const known = isListed ? undefined : this.#find(to, except)
