@@ -214,7 +214,7 @@ describe('the tables of the README', () => {
           'open',
           'send',
           'leave',
-        ].concat(['endSession', 'idle', 'takeIdle']),
+        ].concat(['rebindTo', 'endSession', 'idle', 'takeIdle']),
       ],
       ['connection-ref.ts', 'ConnectionRef'],
       ['connection-info.ts', 'ConnectionInfo'],
