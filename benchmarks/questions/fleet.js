@@ -27,6 +27,7 @@ export const fleet = {
   unit: 'ms of CPU per second',
   axis: 'Nodes',
   baseline: undefined,
+  logarithmic: true,
   async run({ quick, startRedis, startRedisCluster, plan, step }) {
     const counts = quick ? [2, 4] : [2, 4, 8, 16]
     const rounds = quick ? 1 : 4

@@ -23,6 +23,7 @@ export const hit = {
   unit: 'µs',
   axis: 'Session, bytes of JSON',
   baseline: PARSE,
+  logarithmic: true,
   async run({ rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis()
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)

@@ -46,6 +46,7 @@ export const options = {
   unit: 'µs',
   axis: 'What is done',
   baseline: DEFAULT,
+  logarithmic: true,
   async run({ rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis(['--databases', String(settings.length * 2 + 1)])
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)

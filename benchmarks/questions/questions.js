@@ -36,6 +36,7 @@ import { write } from './write.js'
  * @property {string} unit
  * @property {string} axis
  * @property {string | undefined} baseline what all are divided by
+ * @property {boolean} [logarithmic] whether bars would be too different to be seen beside each other
  * @property {(context: Context) => Promise<Answer>} run
  */
 

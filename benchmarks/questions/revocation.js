@@ -21,6 +21,7 @@ export const revocation = {
   unit: 'µs',
   axis: 'Share of the times that were not longer',
   baseline: HOP,
+  logarithmic: true,
   async run({ quick, startRedis, plan, step }) {
     const times = quick ? 100 : 2_000
     plan(times)

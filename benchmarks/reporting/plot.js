@@ -1,5 +1,6 @@
 // @ts-check
 import { contenders, withOtherTouch } from '../contenders/contenders.js'
+import { linearScale, logarithmicScale } from './scale.js'
 import { namesIn, short } from './tables.js'
 
 /** Told apart by the colour-blind as well, on white and on black. In the order of the contenders; what is no store is grey. */
@@ -18,70 +19,76 @@ const COLOURS = [
 ]
 const BARE = '#8b949e'
 const WIDTH = 860
-const LABELS = 260
-const NUMBERS = 130
+/** For the number behind a bar. */
+const NUMBERS = 70
+const LETTER = 6.9
+const TOP = 48
 const BAR = 16
 const GAP = 6
 const HEAD = 34
-/** From there on bars would be too different to be seen beside each other. */
-const LOGARITHMIC_FROM = 40
 
 /**
- * Bars, one group for each place on the axis.
+ * Bars along an axis, one group for each place.
  *
  * @param {import('./tables.js').Result} result
  */
-export function plotOf({ asks, axis, unit, points }) {
-  const places = [...new Set(points.map(({ at }) => at))]
-  const medians = points.map(({ value }) => value.median).filter(value => value > 0)
-  const [least, most] = [Math.min(...medians), Math.max(...medians)]
-  const logarithmic = most / least > LOGARITHMIC_FROM
-  const room = WIDTH - LABELS - NUMBERS
-  const bottom = 10 ** Math.floor(Math.log10(least))
-  /** @param {number} value */
-  const lengthOf = value => {
-    if (value <= 0) return 0
-    if (!logarithmic) return (room * value) / most
-    return Math.max(2, (room * Math.log(value / bottom)) / Math.log(most / bottom))
-  }
-  let y = 48
-  const parts = []
-  for (const place of places) {
-    parts.push(`<text class="place" x="0" y="${y + 18}">${escaped(`${axis}: ${place}`)}</text>`)
+export function plotOf({ asks, axis, unit, points, logarithmic }) {
+  const least = Math.min(...points.map(({ value }) => value.median).filter(value => value > 0))
+  const most = Math.max(...points.map(({ value }) => Math.max(value.median, value.high)))
+  const names = namesIn(points)
+  const left = Math.ceil(LETTER * Math.max(...names.map(name => name.length))) + 12
+  const room = WIDTH - left - NUMBERS
+  const scale = logarithmic ? logarithmicScale(least, most, room) : linearScale(most, room)
+  const xOf = (/** @type {number} */ value) => (left + scale.lengthOf(value)).toFixed(1)
+  let y = TOP
+  const bars = []
+  for (const place of new Set(points.map(({ at }) => at))) {
+    bars.push(`<text class="place" x="0" y="${y + 18}">${escaped(`${axis}: ${place}`)}</text>`)
     y += HEAD
-    for (const name of namesIn(points)) {
+    for (const name of names) {
       const point = points.find(({ at, contender }) => at === place && contender === name)
       if (!point) continue
       const { median, low, high } = point.value
       const middle = y + BAR / 2
-      const [from, to] = [LABELS + lengthOf(low), LABELS + lengthOf(high)]
-      parts.push(
-        `<text x="${LABELS - 8}" y="${middle + 4}" text-anchor="end">${escaped(name)}</text>`,
-        `<rect x="${LABELS}" y="${y}" width="${lengthOf(median).toFixed(1)}" height="${BAR}" rx="2" fill="${colourOf(name)}"/>`,
-        `<line class="spread" x1="${from.toFixed(1)}" x2="${to.toFixed(1)}" y1="${middle}" y2="${middle}"/>`,
-        `<text x="${(Math.max(to, LABELS + lengthOf(median)) + 8).toFixed(1)}" y="${middle + 4}">${short(median)} ${escaped(unit)}</text>`,
+      const end = left + scale.lengthOf(Math.max(median, high))
+      bars.push(
+        `<text x="${left - 8}" y="${middle + 4}" text-anchor="end">${escaped(name)}</text>`,
+        `<rect x="${left}" y="${y}" width="${scale.lengthOf(median).toFixed(1)}" height="${BAR}" rx="2" fill="${colourOf(name)}"/>`,
+        `<line class="spread" x1="${xOf(low)}" x2="${xOf(high)}" y1="${middle}" y2="${middle}"/>`,
+        `<text x="${(end + 8).toFixed(1)}" y="${middle + 4}">${short(median)}</text>`,
       )
       y += BAR + GAP
     }
     y += GAP
   }
-  const scale = `${unit}${logarithmic ? ', logarithmic' : ''}; the line is the middle half of the rounds`
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 26}" role="img" aria-label="${escaped(asks)}">
+  const grid = scale.ticks.map(
+    tick =>
+      `<line class="grid" x1="${xOf(tick)}" x2="${xOf(tick)}" y1="${TOP}" y2="${y}"/><text class="scale" x="${xOf(tick)}" y="${y + 16}" text-anchor="middle">${short(tick)}</text>`,
+  )
+  const spread = points.some(({ value }) => value.high > value.low)
+  const title = [
+    unit,
+    logarithmic ? ', on a logarithmic scale' : '',
+    spread ? '. The line at the end of a bar is the middle half of the rounds' : '',
+  ].join('')
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 46}" role="img" aria-label="${escaped(asks)}">
 <style>
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-size: 16px; font-weight: 600 }
 .place { font-weight: 600 }
 .scale { fill: #59636e; font-size: 12px }
+.grid { stroke: #d1d9e0 }
 .spread { stroke: #1f2328; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc }
   .scale { fill: #9198a1 }
+  .grid { stroke: #3d444d }
   .spread { stroke: #f0f6fc }
 }
 </style>
 <text class="title" x="0" y="20">${escaped(asks)}</text>
-${parts.join('\n')}
-<text class="scale" x="${LABELS}" y="${y + 12}">${escaped(scale)}</text>
+${[...grid, ...bars].join('\n')}
+<text class="scale" x="${left}" y="${y + 36}">${escaped(title)}</text>
 </svg>
 `
 }
