@@ -34,7 +34,7 @@ export const write = {
       'cacheable',
       'layered-loader',
     )
-    const fleets = quick ? [1, 4] : [1, 4, 16]
+    const fleets = quick ? [1] : [1, 4, 16]
     plan(fleets.length * (chosen.length + 2) * (rounds + 1))
     const stores = await openAll(url, chosen)
     /** @type {import('../measuring/points.js').Point[]} */
