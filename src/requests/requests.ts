@@ -7,6 +7,7 @@ import { payloadOf } from '../inbox/payload.js'
 import type { Membership } from '../nodes/membership.js'
 import type { Runs } from '../nodes/runs.js'
 import type { Services } from '../services/services.js'
+import { checkCallOptions } from '../sessions/call-options.js'
 
 /** Who is asked: a node by its id, or one node that has an instance of a service. */
 export type RequestTarget = { readonly node: string } | { readonly service: string }
@@ -46,7 +47,11 @@ export class Requests {
     inbox.handle(topicOf(name), async (data, from) =>
       payloadOf(await handler(data, { from: runs.nodeOf(from)?.id ?? '' })),
     )
+    let handles = true
     return () => {
+      // Another may be in its place by now.
+      if (!handles) return
+      handles = false
       this.#methods.delete(name)
       inbox.ignore(topicOf(name))
     }
@@ -59,6 +64,7 @@ export class Requests {
     options: RequestOptions = {},
   ): Promise<Json> {
     const { inbox, runs, deadline, membership } = this.#options
+    checkCallOptions('request', options, { timeout: 'anything' })
     membership.checkStarted()
     const topic = topicOf(nameOf('method', method))
     const payload = payloadOf(data)
