@@ -1,9 +1,10 @@
-import { duration, isObject, orElse, text, whole } from '../base/checks.js'
+import { duration, isObject, orElse } from '../base/checks.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import { ConnectionClosedError, RequestError } from '../base/connection-errors.js'
 import type { Json, JsonObject } from '../base/json.js'
 import { payloadOf } from '../inbox/payload.js'
 import type { Membership } from '../nodes/membership.js'
+import { checkCallOptions } from '../sessions/call-options.js'
 import type { Connection } from './connection.js'
 import type { ConnectionReach } from './connection-ref.js'
 import type { GivenSession } from './given-session.js'
@@ -12,7 +13,7 @@ import { answersOf, type Counts, countsFrom, type Receipt, receiptOf } from './r
 import type { Dispatch, Dispatched, Router } from './router.js'
 import type { SessionWatch } from './session-watch.js'
 import { type Address, addressOf, type ConnectionTarget } from './target.js'
-import { CLOSINGS, type Closing, type Outgoing } from './transport.js'
+import { CLOSINGS, type Closing, closingOf, type Outgoing } from './transport.js'
 
 /** Which connections, and which of them not. */
 export type SendTarget = ConnectionTarget & { readonly except?: ConnectionTarget | undefined }
@@ -50,6 +51,7 @@ export class ConnectionCommands implements ConnectionReach {
 
   async send(target: SendTarget, data: unknown, options: SendOptions = {}): Promise<Receipt> {
     const { deadline } = this.#options
+    checkCallOptions('send', options, { ack: 'true or false', timeout: 'anything' })
     const body = payloadOf(data)
     const timeout = duration('timeout', orElse(options.timeout, deadline), 1)
     const { except, ...to } = isObject(target) ? (target as SendTarget) : { except: undefined }
@@ -62,7 +64,8 @@ export class ConnectionCommands implements ConnectionReach {
   async close(target: ConnectionTarget, closing: Partial<Closing>): Promise<CloseReceipt> {
     const { deadline } = this.#options
     const to = this.#addressOf('target', target)
-    const body = { ...checkedClosing(closing) }
+    checkCallOptions('close', closing, { code: 'anything', reason: 'anything' })
+    const body = { ...closingOf(closing) }
     const dispatched = await this.#dispatch({ topic: 'close', to, except: null, body }, deadline)
     let closed = countsFrom(dispatched.own).matched
     let matched = closed
@@ -132,11 +135,4 @@ function sendTo(connections: readonly Connection[], data: Json): Counts {
     else counts[sent]++
   }
   return counts
-}
-
-function checkedClosing(closing: Partial<Closing>): Closing {
-  return {
-    code: whole('code', orElse(closing.code, 1000), 4999, 1000),
-    reason: text('reason', orElse(closing.reason, ''), { empty: true }),
-  }
 }

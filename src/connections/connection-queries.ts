@@ -1,9 +1,10 @@
-import { duration, isObject, nameOf } from '../base/checks.js'
+import { duration, nameOf, text } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import { OptionError } from '../base/errors.js'
 import type { Registry } from '../nodes/registry.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { Runs } from '../nodes/runs.js'
+import { checkCallOptions } from '../sessions/call-options.js'
 import { type Connection, userOf } from './connection.js'
 import type { ConnectionDirectory, StoredRow } from './connection-directory.js'
 import { connectionId, partsOf } from './connection-id.js'
@@ -25,6 +26,13 @@ export interface ListOptions {
   /** Only those of this process, from memory. @default false */
   local?: boolean | undefined
 }
+
+const COUNT_OPTIONS = {
+  session: 'anything',
+  user: 'anything',
+  node: 'anything',
+  local: 'true or false',
+} as const
 
 /** The same, checked, with the keys that a session may have instead of its id. */
 interface Wanted {
@@ -57,7 +65,7 @@ export class ConnectionQueries {
   }
 
   async list(options: ListOptions): Promise<ConnectionRef[]> {
-    const wanted = this.#wanted(options)
+    const wanted = this.#wanted('list', options, { ...COUNT_OPTIONS, idleFor: 'anything' })
     const own = this.#own(wanted)
     if (wanted.local) return own
     await this.#options.registry.current()
@@ -69,7 +77,7 @@ export class ConnectionQueries {
 
   async get(id: string): Promise<ConnectionRef | null> {
     const { run: ownRun, local, registry, runs, directory } = this.#options
-    const parts = partsOf(nameOf('id', id))
+    const parts = partsOf(text('id', id))
     if (!parts) return null
     const { run, number } = parts
     if (run === ownRun) {
@@ -84,7 +92,7 @@ export class ConnectionQueries {
 
   async count(options: ListOptions): Promise<number> {
     const { registry, directory } = this.#options
-    const wanted = this.#wanted(options)
+    const wanted = this.#wanted('count', options, COUNT_OPTIONS)
     const own = this.#own(wanted).length
     if (wanted.local) return own
     await registry.current()
@@ -95,15 +103,15 @@ export class ConnectionQueries {
 
   async lastActivity(id: string): Promise<Date | null> {
     const { local, clock, directory } = this.#options
-    const own = local.get(nameOf('id', id))
+    const own = local.get(text('id', id))
     if (own) return new Date(clock.wall() - own.idle)
     const parts = partsOf(id)
     const heardAt = parts && (await directory.heardAt(parts))
     return heardAt === undefined ? null : new Date(heardAt)
   }
 
-  #wanted(options: ListOptions): Wanted {
-    if (!isObject(options)) throw new OptionError('options: allowed is an object')
+  #wanted(call: string, options: ListOptions, names: Parameters<typeof checkCallOptions>[2]): Wanted {
+    checkCallOptions(call, options, names)
     const { session, user, node, idleFor, local = false } = options
     if (session !== undefined && user !== undefined)
       throw new OptionError('session, user: allowed is one of them')

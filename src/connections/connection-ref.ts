@@ -1,5 +1,7 @@
+import { metaOf, nameOf } from '../base/checks.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import type { Json, JsonObject } from '../base/json.js'
+import { userOf } from './connection.js'
 import type { ConnectionInfo } from './connection-info.js'
 import type { GivenSession } from './given-session.js'
 import type { Closing } from './transport.js'
@@ -39,8 +41,8 @@ export class ConnectionRef implements ConnectionInfo {
   }
 
   /** Makes it a connection of this user. */
-  bind(userId: string | number): Promise<void> {
-    return this.#reach.change(this.id, { user: String(userId) })
+  async bind(userId: string | number): Promise<void> {
+    await this.#reach.change(this.id, { user: userOf(userId) })
   }
 
   /** Makes it a connection of nobody. */
@@ -54,8 +56,9 @@ export class ConnectionRef implements ConnectionInfo {
   }
 
   /** Sets one item of its `meta`; undefined removes it. What others set at the same time stays. */
-  setMeta(key: string, value: unknown): Promise<void> {
-    return this.#reach.change(this.id, { key, value: (value ?? null) as Json, removed: value === undefined })
+  async setMeta(key: string, value: unknown): Promise<void> {
+    const { [nameOf('key', key)]: item } = metaOf('meta', { [key]: value })
+    await this.#reach.change(this.id, { key, value: item ?? null, removed: item === undefined })
   }
 
   /** Closes it, with a code as of a WebSocket. Its session stays as it is. */

@@ -8,7 +8,7 @@ import type { ConnectionIdParts } from './connection-id.js'
 import { type ConnectionInfo, infoOf } from './connection-info.js'
 import { type GivenSession, sessionIdOf } from './given-session.js'
 import type { Row } from './row.js'
-import { CLOSINGS, type Closing, type Outgoing, type Sent, type Transport } from './transport.js'
+import { CLOSINGS, type Closing, closingOf, type Outgoing, type Sent, type Transport } from './transport.js'
 
 /** What is done with a connection when its session goes on under another id. */
 export type OnRotation = 'close' | 'unbind'
@@ -103,8 +103,8 @@ export class Connection {
   }
 
   /** Makes it a connection of this user. Its session, if it has one, stays what it was. */
-  bind(userId: string | number): Promise<void> {
-    return this.#bindTo(userOf(userId))
+  async bind(userId: string | number): Promise<void> {
+    await this.#bindTo(userOf(userId))
   }
 
   /** Makes it a connection of nobody. */
@@ -151,11 +151,12 @@ export class Connection {
   }
 
   /** Closes it, with a code as of a WebSocket. */
-  close({ code = 1000, reason = '' }: Partial<Closing> = {}): Promise<void> {
-    if (this.#state === 'closed') return Promise.resolve()
+  async close(closing: Partial<Closing> = {}): Promise<void> {
+    const { code, reason } = closingOf(closing)
+    if (this.#state === 'closed') return
     const left = this.leave(reason)
     this.#transport.close(code, reason)
-    return left
+    await left
   }
 
   /** @internal */

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { metaOf, oneOf, orElse } from '../base/checks.js'
+import { metaOf, methods, oneOf, orElse, text } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import { ConnectionClosedError, SessionRevokedError, UnregisteredError } from '../base/connection-errors.js'
@@ -7,6 +7,7 @@ import { OptionError } from '../base/errors.js'
 import type { KnownSession } from '../bus/shared-bus.js'
 import { runOf } from '../nodes/boot.js'
 import type { Membership } from '../nodes/membership.js'
+import { checkCallOptions } from '../sessions/call-options.js'
 import { Connection, type ConnectionKeeper, type OnRotation, userOf } from './connection.js'
 import type { ConnectionCommands } from './connection-commands.js'
 import type { ConnectionEventMap, ConnectionEventName } from './connection-events.js'
@@ -37,6 +38,15 @@ export interface AttachOptions {
    */
   onRotation?: OnRotation | undefined
 }
+
+/** What is misspelt must not pass for a connection without a session, which nobody closes. */
+const ATTACH_OPTIONS = {
+  session: 'anything',
+  sessionId: 'anything',
+  userId: 'anything',
+  meta: 'anything',
+  onRotation: 'anything',
+} as const
 
 interface ConnectionsOptions {
   membership: Membership
@@ -90,7 +100,11 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
    */
   async attach(transport: Transport, options: AttachOptions = {}): Promise<Connection> {
     const { membership, local, registrar, clock, nodeId } = this.#options
+    checkCallOptions('attach', options, ATTACH_OPTIONS)
     const { session, sessionId, userId, meta } = options
+    if (session !== undefined && sessionId !== undefined)
+      throw new OptionError('session, sessionId: allowed is one of them')
+    text('transport.kind', methods('transport', transport, ['send', 'close', 'onClose']).kind)
     const given = orElse(session, sessionId)
     const user = userId === undefined ? null : userOf(userId)
     const onRotation = oneOf('onRotation', orElse(options.onRotation, 'close'), ['close', 'unbind'] as const)

@@ -1,4 +1,9 @@
+import { invalid, orElse, text } from '../base/checks.js'
+import { OptionError } from '../base/errors.js'
 import type { Json } from '../base/json.js'
+
+/** What the frame that closes a WebSocket can hold. */
+const LONGEST_REASON = 123
 
 /** `slow`: it has not taken what it was sent before, and was not sent this. */
 export type Sent = 'sent' | 'slow' | 'gone'
@@ -42,4 +47,22 @@ export const CLOSINGS = {
 export interface Closing {
   readonly code: number
   readonly reason: string
+}
+
+/** What is not allowed in the frame that closes a WebSocket would leave it open. */
+export function closingOf(given: Partial<Closing>): Closing {
+  const code = orElse(given.code, 1000)
+  const reason = text('reason', orElse(given.reason, ''), { empty: true })
+  const own = code >= 3000 && code <= 4999
+  const standard = code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)
+  if (!Number.isInteger(code) || !(own || standard))
+    throw invalid(
+      'code',
+      code,
+      'one that closes a WebSocket: 1000 to 1014 but for 1004 to 1006, or 3000 to 4999',
+    )
+  const bytes = Buffer.byteLength(reason)
+  if (bytes > LONGEST_REASON)
+    throw new OptionError(`reason: got ${bytes} bytes, allowed are ${LONGEST_REASON}`)
+  return { code, reason }
 }
