@@ -40,7 +40,20 @@ export function rowFrom(text: string): Row | undefined {
     return undefined
   }
   if (!isObject(value)) return undefined
-  const { v, boot, node, kind, meta, was } = value as Record<string, unknown>
-  const texts = [boot, node, kind].every(each => typeof each === 'string')
-  return v === VERSION && texts && isObject(meta) && Array.isArray(was) ? (value as Row) : undefined
+  const { v, boot, node, kind, session, user, meta, since, was } = value as Record<string, unknown>
+  const known =
+    v === VERSION &&
+    areTexts([boot, node, kind]) &&
+    (session === null ||
+      (isObject(session) && areTexts([(session as RowSession).key, (session as RowSession).id]))) &&
+    (user === null || typeof user === 'string') &&
+    isObject(meta) &&
+    Number.isFinite(since) &&
+    Array.isArray(was) &&
+    areTexts(was)
+  return known ? (value as Row) : undefined
+}
+
+function areTexts(values: readonly unknown[]): boolean {
+  return values.every(each => typeof each === 'string')
 }
