@@ -42,8 +42,8 @@ export class ConnectionCommands implements ConnectionReach {
     const { router } = options
     router.serve('send', (connections, data) => sendTo(connections, data))
     router.serve('close', (connections, body) => {
-      const { code, reason } = { ...CLOSINGS.destroyed, ...(body as unknown as Partial<Closing>) }
-      for (const connection of connections) void connection.close({ code, reason })
+      const closing = closingOf({ ...CLOSINGS.destroyed, ...(body as unknown as Partial<Closing>) })
+      for (const connection of connections) void connection.close(closing)
       return { matched: connections.length }
     })
     router.serve('change', (connections, body) => this.#change(connections, body))

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import { isHandleText } from '../base/session-handle.js'
 import type { Lines } from '../bus/lines.js'
-import { decodeMessage } from '../bus/message.js'
+import { type DeletionReason, decodeMessage } from '../bus/message.js'
 import type { KnownSession, StoreOnCluster } from '../bus/shared-bus.js'
 import type { Confirmation, Connection } from './connection.js'
 import type { LocalConnections } from './local-connections.js'
@@ -16,6 +16,12 @@ const GIVE_UP_AFTER = 0.7
 /** How soon what may have been missed is asked for again where Redis did not answer, in ms. */
 const RETRY_EVERY = 1_000
 const ASKED_AT_ONCE = 320
+
+const CLOSING_OF: ReadonlyMap<DeletionReason | undefined, Closing> = new Map<DeletionReason, Closing>([
+  ['destroyed', CLOSINGS.destroyed],
+  ['revoked', CLOSINGS.revoked],
+  ['rotated', CLOSINGS.rotated],
+])
 
 interface SessionWatchOptions {
   lines: Lines
@@ -112,7 +118,7 @@ export class SessionWatch {
     if (message.type === 'CacheClear') this.#miss()
     if (message.type !== 'SessionDeleted') return
     // A newer node may have a reason that this one does not know.
-    const closing: Closing = CLOSINGS[message.reason ?? 'destroyed'] ?? CLOSINGS.destroyed
+    const closing = CLOSING_OF.get(message.reason) ?? CLOSINGS.destroyed
     for (const published of message.ids) {
       for (const connection of this.#options.local.ofSession(store.heard(published))) {
         void connection.endSession(closing)
