@@ -4,7 +4,6 @@ import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { OptionError, PayloadTooLargeError, RequestError } from '../../src/index.js'
 import { Monitor } from '../support/monitor.js'
-import { startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
@@ -181,16 +180,6 @@ describe.skipIf(!realRedis())('a request', () => {
       reason: 'failed',
       message: "The node 'b': data: got 70002 bytes of JSON, allowed are 65536",
     })
-  })
-
-  it('comes once and in order on Redis Cluster, where each message comes several times', async () => {
-    const redisCluster = await startRedisCluster()
-    const { a, b } = await startNodes(redisCluster.client(), ['a', 'b'], { cluster: { deadline: 5_000 } })
-    const ran: unknown[] = []
-    b.cluster.handle('count', data => ran.push(data))
-    const numbers = Array.from({ length: 50 }, (_, number) => number)
-    const answers = await Promise.all(numbers.map(nth => a.cluster.request({ node: 'b' }, 'count', nth)))
-    expect([ran, answers]).toEqual([numbers, numbers.map(number => number + 1)])
   })
 })
 

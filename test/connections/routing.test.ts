@@ -419,6 +419,15 @@ describe.skipIf(!realRedis())('the order', () => {
     await inOrder(a, b, 40)
   })
 
+  it('of requests is kept on Redis Cluster, where each message comes several times', async () => {
+    const { a, b } = await startNodes(redisCluster.client(), ['a', 'b'], { cluster: { deadline: 5_000 } })
+    const ran: unknown[] = []
+    b.cluster.handle('count', data => ran.push(data))
+    const numbers = Array.from({ length: 50 }, (_, number) => number)
+    const answers = await Promise.all(numbers.map(nth => a.cluster.request({ node: 'b' }, 'count', nth)))
+    expect([ran, answers]).toEqual([numbers, numbers.map(number => number + 1)])
+  })
+
   it('is kept where the line of the sender is slow, and where connections break', async () => {
     const proxy = await startProxy(server.port)
     const { a, b } = await startNodes(server.url, ['a', 'b'], {
