@@ -126,7 +126,7 @@ export class ConnectionDirectory {
   async noteActivity(run: string, ages: readonly (readonly [number: string, age: number])[]): Promise<void> {
     for (let start = 0; start < ages.length; start += ROWS_READ) {
       const args = ages.slice(start, start + ROWS_READ).flat()
-      await this.#port.run(activityScript, [this.#keys.activityOf(run)], args)
+      await this.#port.run(activityScript, this.#placesOf(run), args)
     }
   }
 

@@ -84,15 +84,22 @@ return redis.call('HLEN', KEYS[1])`,
 )
 
 /**
- * KEYS    activity
+ * KEYS    rows, activity
  * ARGV    number, how many ms ago something was heard on it, ...
+ *
+ * Nothing is written of one that has left meanwhile: nobody would remove it.
  */
 export const activityScript = script(
   'write activity',
   `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-for i = 1, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f', now - ARGV[i + 1])) end`,
+for i = 1, #ARGV, 2 do
+  if redis.call('HEXISTS', KEYS[1], ARGV[i]) == 1 then
+    redis.call('HSET', KEYS[2], ARGV[i], string.format('%.0f', now - ARGV[i + 1]))
+  end
+end
+redis.call('PERSIST', KEYS[2])`,
 )
 
 /**
@@ -113,6 +120,6 @@ for i = 3, #ARGV, 3 do
     kept[#kept + 1] = ARGV[i]
   end
 end
-redis.call('PEXPIRE', KEYS[2], ARGV[1])
+if redis.call('HLEN', KEYS[1]) == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
 return kept`,
 )
