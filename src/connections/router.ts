@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.js'
 import { WriteOrder } from '../base/write-order.js'
 import type { Inbox } from '../inbox/inbox.js'
 import type { Asked } from '../inbox/question.js'
+import type { Registry } from '../nodes/registry.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { Runs } from '../nodes/runs.js'
 import type { Connection } from './connection.js'
@@ -36,8 +37,6 @@ interface Found {
   readonly holders: ReadonlyMap<string, Holder>
   /** How many were asked for by their ids whose nodes are gone. */
   readonly lost: number
-  /** How many were asked for by their ids that this node had, and has no more. */
-  readonly ended: number
   /** Whether it was not to be had which other nodes hold some: then all that are known are missing. */
   readonly unlisted: boolean
 }
@@ -46,6 +45,8 @@ interface Found {
 export interface Dispatched extends Found {
   /** What this node says. */
   readonly own: Json
+  /** How many were asked for by their ids that this node had, and has no more. */
+  readonly ended: number
   /** Undefined if nobody was to answer. */
   readonly asked: Asked | undefined
 }
@@ -53,6 +54,7 @@ export interface Dispatched extends Found {
 interface RouterOptions {
   inbox: Inbox
   directory: ConnectionDirectory
+  registry: Registry
   keys: RegistryKeys
   runs: Runs
   local: LocalConnections
@@ -102,21 +104,20 @@ export class Router {
   /** This process first; then one message to each other that holds some. With `timeout` their answers are waited for. */
   async dispatch(dispatch: Dispatch, timeout: number | undefined): Promise<Dispatched> {
     const { to, except } = dispatch
-    const isListed = 'sessions' in to || 'user' in to
     // Before they are served: what is done to them may be their end.
-    const known = isListed ? undefined : this.#find(to, except)
+    const ended = this.#ended(to, except)
     const own = this.#serve(dispatch)
     // It is awaited below, where the caller gets what went wrong.
     own.catch(() => {})
     // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it.
-    const sent = known
-      ? this.#send(dispatch, timeout, known)
+    const sent = this.#isPlain(to)
+      ? this.#send(dispatch, timeout, this.#find(to, except))
       : await this.#order.after(JSON.stringify(to), async () =>
           this.#send(dispatch, timeout, await this.#lookUp(to, except)),
         )
     const { told, asked, found } = sent
     await told
-    return { ...found, own: await own, asked: await asked }
+    return { ...found, ended, own: await own, asked: await asked }
   }
 
   /** What it does, it begins at once. */
@@ -137,34 +138,51 @@ export class Router {
     return { found, told, asked: undefined }
   }
 
+  /** Whether the processes that hold what is meant are known without a question. */
+  #isPlain(to: Address): boolean {
+    if ('connections' in to) return !to.connections.some(id => this.#isUnknown(id))
+    return 'node' in to || 'all' in to
+  }
+
+  #isUnknown(id: string): boolean {
+    const { run, runs } = this.#options
+    const of = partsOf(id)?.run ?? ''
+    return of !== run && !runs.has(of)
+  }
+
   async #lookUp(to: Address, except: Address | null): Promise<Found> {
-    const { logger } = this.#options
+    const { logger, registry } = this.#options
     try {
       const [ids, spared] = await Promise.all([this.#named(to), except ? this.#named(except) : []])
-      return { holders: this.#holdersOf(without(ids, spared), except), lost: 0, ended: 0, unlisted: false }
+      // A node may have joined a moment ago, and this one has not heard of it yet.
+      if (ids.some(id => this.#isUnknown(id))) await registry.look()
+      if ('connections' in to) return this.#find(to, except)
+      return { holders: this.#holdersOf(without(ids, spared), except), lost: 0, unlisted: false }
     } catch (error) {
       logger.warn('it could not be asked which nodes hold a connection', { reason: (error as Error).message })
-      return { holders: this.#everybody(), lost: 0, ended: 0, unlisted: true }
+      return { holders: this.#everybody(), lost: 0, unlisted: true }
     }
   }
 
   #find(to: Address, except: Address | null): Found {
-    const { run, runs, local } = this.#options
     if (!('connections' in to)) {
       const holders = [...this.#everybody()].filter(([, { node }]) => {
         return !isSpared(node, except) && ('all' in to || ('node' in to && to.node === node))
       })
-      return { holders: new Map(holders), lost: 0, ended: 0, unlisted: false }
+      return { holders: new Map(holders), lost: 0, unlisted: false }
     }
-    const ids = without(to.connections, except && 'connections' in except ? except.connections : [])
+    const ids = without(to.connections, idsIn(except))
     const holders = this.#holdersOf(ids, except)
     // Which of them belong to somebody who is excepted their nodes know.
     if (except && ('user' in except || 'sessions' in except))
       for (const holder of holders.values()) holder.listed = 0
-    const runOf = (id: string) => partsOf(id)?.run ?? ''
-    const lost = ids.filter(id => runOf(id) !== run && !runs.has(runOf(id))).length
-    const ended = ids.filter(id => runOf(id) === run && !local.get(id)).length
-    return { holders, lost, ended, unlisted: false }
+    return { holders, lost: ids.filter(id => this.#isUnknown(id)).length, unlisted: false }
+  }
+
+  #ended(to: Address, except: Address | null): number {
+    const { run, local } = this.#options
+    const own = without(idsIn(to), idsIn(except)).filter(id => partsOf(id)?.run === run)
+    return own.filter(id => !local.get(id)).length
   }
 
   /** The other live processes that hold these, by what their ids say. */
@@ -202,6 +220,10 @@ export class Router {
 
 function isSpared(node: string, except: Address | null): boolean {
   return except !== null && ('all' in except || ('node' in except && except.node === node))
+}
+
+function idsIn(address: Address | null): readonly string[] {
+  return address && 'connections' in address ? address.connections : []
 }
 
 function without(ids: readonly string[], spared: readonly string[]): string[] {
