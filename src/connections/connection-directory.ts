@@ -6,6 +6,7 @@ import {
   activityScript,
   applyScript,
   countRowsScript,
+  leaveRemainsScript,
   namedScript,
   rowsScript,
   scanRowsScript,
@@ -128,6 +129,11 @@ export class ConnectionDirectory {
       const args = ages.slice(start, start + ROWS_READ).flat()
       await this.#port.run(activityScript, this.#placesOf(run), args)
     }
+  }
+
+  /** Something stands there under a boot that is over, to be swept away unless its process comes back. */
+  async leaveRemains(boot: string): Promise<void> {
+    await this.#port.run(leaveRemainsScript, [this.#keys.remains], [boot])
   }
 
   /** When something was last heard on a connection, of a process that may be dead; in ms by Redis' clock. */

@@ -103,6 +103,12 @@ redis.call('PERSIST', KEYS[2])`,
 )
 
 /**
+ * KEYS    remains
+ * ARGV    a boot of which something is left
+ */
+export const leaveRemainsScript = script('leave remains', `redis.call('ZADD', KEYS[1], 0, ARGV[1])`)
+
+/**
  * KEYS    rows, activity of a process that is dead
  * ARGV    how long its activity is still of interest in ms, channel; then for each: number, row, message
  * Output  the numbers of those that stand there changed, so that their process is back

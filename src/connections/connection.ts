@@ -20,6 +20,8 @@ export interface ConnectionKeeper {
   /** Lets a change move it to where it is looked for. */
   move(connection: Connection, change: () => void): void
   session(name: string): Promise<KnownSession>
+  /** The transport of a connection has thrown. */
+  failed(error: unknown): void
   /** Whether the session of a connection stands, by Redis. */
   confirm(connection: Connection): Promise<boolean>
 }
@@ -135,8 +137,9 @@ export class Connection {
 
   /** Sets one item of its `meta`; undefined removes it. */
   async setMeta(key: string, value: unknown): Promise<void> {
+    if (this.#state === 'closed') return
     this.#meta = metaOf('meta', { ...this.#meta, [nameOf('key', key)]: value })
-    if (this.#state !== 'closed') await this.#keeper.changed(this, undefined)
+    await this.#keeper.changed(this, undefined)
   }
 
   /** Something has come from the other side. Adapters call it for whatever they receive. */
@@ -155,7 +158,7 @@ export class Connection {
     const { code, reason } = closingOf(closing)
     if (this.#state === 'closed') return
     const left = this.leave(reason)
-    this.#transport.close(code, reason)
+    this.#attempt(() => this.#transport.close(code, reason))
     await left
   }
 
@@ -187,13 +190,13 @@ export class Connection {
     this.#state = 'open'
     // So that everybody can tell since when nothing has come.
     this.touch()
-    this.#transport.opened?.()
+    this.#attempt(() => this.#transport.opened?.())
   }
 
   /** @internal */
   send(message: Outgoing): Sent {
     if (this.#state !== 'open') return 'gone'
-    return this.#transport.send(message)
+    return this.#attempt(() => this.#transport.send(message)) ?? 'gone'
   }
 
   /** It is no connection any more. @internal */
@@ -225,6 +228,16 @@ export class Connection {
     const isNews = this.#activityIsNews
     this.#activityIsNews = false
     return isNews ? this.idle : undefined
+  }
+
+  /** What one transport throws must not keep others from being sent to, or closed. */
+  #attempt<T>(act: () => T): T | undefined {
+    try {
+      return act()
+    } catch (error) {
+      this.#keeper.failed(error)
+      return undefined
+    }
   }
 
   async #bindTo(user: string | null): Promise<void> {

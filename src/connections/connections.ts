@@ -3,7 +3,7 @@ import { metaOf, methods, oneOf, orElse, text } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import { ConnectionClosedError, SessionRevokedError, UnregisteredError } from '../base/connection-errors.js'
-import { OptionError } from '../base/errors.js'
+import { ClosedError, OptionError } from '../base/errors.js'
 import type { KnownSession } from '../bus/shared-bus.js'
 import { runOf } from '../nodes/boot.js'
 import type { Membership } from '../nodes/membership.js'
@@ -68,6 +68,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
   readonly #keeper: ConnectionKeeper
   readonly #known = new WeakSet<Transport>()
   #attached = 0
+  #left = false
 
   /** Made by a SessionCluster. @internal */
   constructor(options: ConnectionsOptions) {
@@ -83,6 +84,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
       },
       move: (connection, change) => local.move(connection, change),
       session: name => this.#session(name),
+      failed: error => options.warn('the transport of a connection threw', error),
       confirm: connection => watch.confirm(connection),
     }
     // What happens elsewhere comes here as soon as somebody wants to know.
@@ -110,6 +112,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     const onRotation = oneOf('onRotation', orElse(options.onRotation, 'close'), ['close', 'unbind'] as const)
     const metadata = metaOf('meta', meta)
     membership.checkStarted()
+    if (this.#left) throw new ClosedError('cluster')
     if (this.#known.has(transport)) throw new OptionError('transport: it is attached already')
     this.#known.add(transport)
     const known = given === undefined ? undefined : await this.#session(sessionIdOf(given))
@@ -127,13 +130,22 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
       keeper: this.#keeper,
       clock,
     })
-    transport.onClose(() => void connection.leave('it was closed by the other side'))
+    let hungUp = false
+    transport.onClose(() => {
+      hungUp ||= !connection.isClosed
+      void connection.leave('it was closed by the other side')
+    })
     transport.onActivity?.(() => connection.touch())
     if (connection.isClosed) throw new ConnectionClosedError()
     local.add(connection)
-    if (known) await this.#admit(connection)
+    // It has come too late to be closed with the others.
+    if (this.#left) await connection.close(CLOSINGS.shutdown)
+    else if (known) await this.#admit(connection)
     else await registrar.write(connection, 'attached', '')
-    if (connection.isClosed) throw known ? new SessionRevokedError() : new ConnectionClosedError()
+    if (connection.isClosed) {
+      if (this.#left) throw new ClosedError('cluster')
+      throw known && !hungUp ? new SessionRevokedError() : new ConnectionClosedError()
+    }
     connection.open()
     if (known) void registrar.write(connection, 'attached', '')
     this.#tell('attached', connection.info, '')
@@ -181,6 +193,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
   /** Closes all of this process. @internal */
   async leave(): Promise<void> {
     const { local, registrar, watch } = this.#options
+    this.#left = true
     watch.stop()
     registrar.stop()
     await Promise.all(local.all().map(connection => connection.close(CLOSINGS.shutdown)))

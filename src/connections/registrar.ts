@@ -41,15 +41,21 @@ export class Registrar {
   readonly #entries = new Map<Connection, Entry>()
   #cancelActivity: () => void = () => {}
   #failing = false
+  #fenced = false
   #stopped = false
 
   constructor(options: RegistrarOptions) {
     this.#options = options
     options.membership.depend({
       // The rows stand under a boot that nobody believes any more.
-      fenced: () => this.#doubtAll(),
+      fenced: () => {
+        this.#fenced = true
+        this.#doubtAll()
+      },
       renewed: fresh => {
         if (fresh) this.#doubtAll()
+        if (this.#fenced) this.#tellAll()
+        this.#fenced = false
         this.writeDue().catch(() => {})
       },
     })
@@ -117,6 +123,13 @@ export class Registrar {
     }
   }
 
+  /** Who was told that they are gone, with their node, is told that they are there. */
+  #tellAll(): void {
+    for (const [connection, entry] of this.#entries) {
+      if (connection.isOpen) entry.news ??= { event: 'attached', reason: '' }
+    }
+  }
+
   #inTurn(connection: Connection, entry: Entry): Promise<boolean> {
     const written = entry.turn.then(() => this.#write(connection, entry))
     entry.turn = written
@@ -128,12 +141,15 @@ export class Registrar {
     const { directory, events, membership } = this.#options
     const { id, parts } = connection
     const { before, anew, news } = entry
-    const current = connection.row(membership.boot)
+    const { isActive, lastBoot } = membership
+    const current = connection.row(lastBoot)
     const after = connection.isClosed ? undefined : current
     const message = news ? events.message(news.event, id, current, news.reason) : ''
     Object.assign(entry, { due: false, anew: false, news: undefined })
     try {
       await directory.write({ id, parts, before, after, anew, message })
+      // Its boot is over, and may have been swept already.
+      if (after && !isActive) await directory.leaveRemains(lastBoot)
     } catch (error) {
       this.#fail(error as Error)
       // Both may stand there now, and neither need.

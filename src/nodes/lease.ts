@@ -66,6 +66,11 @@ export class Lease {
     return this.#boot
   }
 
+  /** The last boot that others may know of; it may be over. */
+  get lastBoot(): string {
+    return this.#state === 'fenced' ? this.#former : this.#boot
+  }
+
   get state(): LeaseState {
     // Asked, not told by a timer: after a pause of the process the timers are late, the clock is not.
     if ((this.#state === 'active' || this.#state === 'suspect') && this.#isOver) return 'fenced'

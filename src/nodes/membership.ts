@@ -87,6 +87,11 @@ export class Membership {
     return this.#lease.boot
   }
 
+  /** Under which something is written that others are to remove once this process is gone. */
+  get lastBoot(): string {
+    return this.#lease.lastBoot
+  }
+
   get self(): NodeRef {
     return { ...this.#options.node, boot: this.boot }
   }

@@ -24,10 +24,11 @@ export class NodeProcess {
     })
   }
 
-  static async start(options: ClusterOptions): Promise<NodeProcess> {
-    const child = fork(join(import.meta.dirname, 'forked-node.js'), [JSON.stringify(options)], {
-      execArgv: [],
-    })
+  static async start(
+    options: ClusterOptions,
+    script = join(import.meta.dirname, 'forked-node.js'),
+  ): Promise<NodeProcess> {
+    const child = fork(script, [JSON.stringify(options)], { execArgv: [] })
     const node = new NodeProcess(child)
     await once(child, 'message')
     return node
