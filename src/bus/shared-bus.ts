@@ -16,8 +16,11 @@ export interface SharedBus {
 
 /** Finds the connections of sessions that are being revoked, and makes sure that all are closed. */
 export interface Revocation {
-  /** To be called before they are destroyed, by their keys: whoever closes a connection takes it out of the directory. */
-  find(keys: readonly string[]): void
+  /**
+   * By their keys, before they are destroyed: whoever closes a connection takes it out of the directory. Resolves when what is sent
+   * next is executed later.
+   */
+  find(keys: readonly string[]): Promise<void>
   /** To be called once they are. */
   closed(): Promise<CloseReceipt>
 }

@@ -12,6 +12,7 @@ interface RevokedConnectionsOptions {
   directory: ConnectionDirectory
   keys: RegistryKeys
   router: Router
+  isCluster: boolean
   /** How long the nodes are waited for. */
   deadline: number
 }
@@ -34,9 +35,12 @@ export class RevokedConnections implements Revocation {
     this.#options = options
   }
 
-  find(keys: readonly string[]): void {
+  async find(keys: readonly string[]): Promise<void> {
     for (const key of keys) this.#keys.add(key)
-    this.#finding.push(this.#find(keys))
+    const found = this.#find(keys)
+    this.#finding.push(found)
+    // One server executes in the order of sending; of several nobody knows which is first.
+    if (this.#options.isCluster) await found
   }
 
   async closed(): Promise<CloseReceipt> {

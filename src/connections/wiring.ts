@@ -77,7 +77,8 @@ export function wireConnections(parts: ConnectionParts): ConnectionWing {
     connections,
     commands,
     join: store => watch.join(store),
-    revocation: () => new RevokedConnections({ directory, keys, router, deadline }),
+    revocation: () =>
+      new RevokedConnections({ directory, keys, router, deadline, isCluster: port.isCluster }),
     sweep: boot => sweep.sweep(boot),
     start() {
       registrar.start()

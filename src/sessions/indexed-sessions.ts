@@ -93,7 +93,7 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
     const isKept = (name: string) => kept !== undefined && names.areSame(name, kept)
     const revocation = this.#shared?.revocation()
     const { start } = this.#keyspace
-    const find = (refs: readonly SessionRef[]) => revocation?.find(refs.map(({ name }) => start + name))
+    const find = async (refs: readonly SessionRef[]) => revocation?.find(refs.map(({ name }) => start + name))
     const result = await bulk.run(options, { event: 'revoked', reason: 'index' }, async function* () {
       for await (const batch of lookup.walk(at)) {
         // What this node cannot read the index still names, and nothing says that it is wrong.
@@ -103,7 +103,7 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
             at,
             batch.filter(({ ref }) => refs.includes(ref)),
           )
-        find(refs)
+        await find(refs)
         yield { scanned: batch.length, refs, deleted }
       }
       if (!thorough) return
@@ -118,7 +118,7 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
       }
       for await (const { scanned, refs } of bulk.picked(matches, { over: true })) {
         const revoked = refs.filter(({ name }) => !isKept(name))
-        find(revoked)
+        await find(revoked)
         yield { scanned, refs: revoked }
       }
       if (unclear) throw unclear

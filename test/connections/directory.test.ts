@@ -540,10 +540,12 @@ describe.skipIf(!realRedis())('the last activity', () => {
     const key = `activity:{${attached[0]?.connection.id.split('~')[1]}}`
     const written = () => monitor.commands.filter(([name, at]) => name === 'HSET' && at?.endsWith(key))
     await until(() => written().length >= 1_000)
-    // The script, its number of keys, and the one key.
-    const sent = (await monitor.told(admin)).filter(args => args[2] === '1' && args[3]?.endsWith(key))
+    // The script, its number of keys, the rows and the activity.
+    const sent = (await monitor.told(admin)).filter(args => args[2] === '2' && args[4]?.endsWith(key))
     monitor.stop()
-    expect([written().length, sent.length]).toEqual([1_000, 5])
+    // Two hundred at a time; a second may end in between, and the server has to be given the script.
+    expect(written()).toHaveLength(1_000)
+    expect(sent.length).toBeLessThan(10)
   })
 })
 
