@@ -4,6 +4,8 @@ import type { Outgoing, Sent, Transport } from '../connections/transport.js'
 /** How long the other side has to take the end, in ms. */
 const CLOSING_TAKES = 1_000
 const REFUSED = 1008
+/** What ends a line of a stream of events. JavaScript knows others, which may stand in JSON. */
+const LINE_END = /\r\n|[\r\n]/
 
 export interface SseOptions {
   /** How often a comment is sent, so that nobody in between takes the stream for dead, in ms; 0 for never. @default 15_000 */
@@ -59,7 +61,8 @@ export function fromSse(
         if (onSlow === 'close') close(1013, 'too slow')
         return 'slow'
       }
-      response.write(`${text.replace(/^/gm, 'data: ')}\n\n`)
+      const lines = text.split(LINE_END).map(line => `data: ${line}\n`)
+      response.write(`${lines.join('')}\n`)
       return 'sent'
     },
     close,

@@ -10,13 +10,17 @@ const VERSION = 1
 
 /** What every node is told of connections. */
 export interface ConnectionEventMap {
+  /** It is there. Said again when its node was away, or Redis has lost it: then nobody may know of it any more. */
   attached: [connection: ConnectionInfo]
-  /** It belongs to another user or another session than before, or to none. */
+  /** It belongs to another user or another session than before, or to none; or its metadata has changed. */
   bound: [connection: ConnectionInfo]
   detached: [connection: ConnectionInfo, reason: string]
+  /** Some of these may not have been heard, and from now on all are: `reconcile` or `list` says what there is. */
+  missed: []
 }
 
-export type ConnectionEventName = keyof ConnectionEventMap
+/** What becomes of one connection. */
+export type ConnectionEventName = Exclude<keyof ConnectionEventMap, 'missed'>
 
 interface ConnectionEventsOptions {
   lines: Lines
@@ -24,6 +28,7 @@ interface ConnectionEventsOptions {
   runs: Runs
   run: string
   emit: (name: ConnectionEventName, connection: ConnectionInfo, reason: string) => void
+  missed: () => void
 }
 
 /** What nodes tell each other of their connections. It is written with them, and heard only where somebody listens. */
@@ -31,6 +36,8 @@ export class ConnectionEvents {
   readonly #options: ConnectionEventsOptions
   readonly #heard = new Sequence()
   #told = 0
+  /** `again`: it was heard before, and something may have been missed since. */
+  #hearing: 'not yet' | 'yes' | 'again' = 'not yet'
   #leave: (() => void) | undefined
 
   constructor(options: ConnectionEventsOptions) {
@@ -43,8 +50,15 @@ export class ConnectionEvents {
     const { lines, keys } = this.#options
     this.#leave ??= lines.carry(keys.connections, {
       message: text => this.#receive(text),
-      missed() {},
-      hearing() {},
+      missed: () => {
+        if (this.#hearing === 'yes') this.#hearing = 'again'
+      },
+      hearing: all => {
+        if (!all) return
+        const before = this.#hearing
+        this.#hearing = 'yes'
+        if (before === 'again') this.#options.missed()
+      },
       trustChanged() {},
     })
   }

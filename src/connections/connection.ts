@@ -139,7 +139,7 @@ export class Connection {
   async setMeta(key: string, value: unknown): Promise<void> {
     if (this.#state === 'closed') return
     this.#meta = metaOf('meta', { ...this.#meta, [nameOf('key', key)]: value })
-    await this.#keeper.changed(this, undefined)
+    await this.#keeper.changed(this, 'bound')
   }
 
   /** Something has come from the other side. Adapters call it for whatever they receive. */
@@ -187,10 +187,10 @@ export class Connection {
   /** From now on it is sent to. @internal */
   open(): void {
     if (this.#state !== 'opening') return
+    this.#transport.opened?.()
     this.#state = 'open'
     // So that everybody can tell since when nothing has come.
     this.touch()
-    this.#attempt(() => this.#transport.opened?.())
   }
 
   /** @internal */

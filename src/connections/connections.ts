@@ -88,7 +88,7 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
       confirm: connection => watch.confirm(connection),
     }
     // What happens elsewhere comes here as soon as somebody wants to know.
-    const watched: readonly unknown[] = ['attached', 'bound', 'detached']
+    const watched: readonly unknown[] = ['attached', 'bound', 'detached', 'missed']
     const onListener = (name: unknown) => {
       if (watched.includes(name)) options.listen()
     }
@@ -144,9 +144,17 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     else await registrar.write(connection, 'attached', '')
     if (connection.isClosed) {
       if (this.#left) throw new ClosedError('cluster')
-      throw known && !hungUp ? new SessionRevokedError() : new ConnectionClosedError()
+      if (known && !hungUp) throw new SessionRevokedError()
+      // Others may have heard of it by now.
+      if (!known) void registrar.write(connection, 'detached', 'it was closed by the other side')
+      throw new ConnectionClosedError()
     }
-    connection.open()
+    try {
+      connection.open()
+    } catch (error) {
+      await connection.close(CLOSINGS.unopened)
+      throw error
+    }
     if (known) void registrar.write(connection, 'attached', '')
     this.#tell('attached', connection.info, '')
     return connection
@@ -190,6 +198,11 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     this.#tell(event, info, reason)
   }
 
+  /** Events may not have been heard. @internal */
+  miss(): void {
+    this.#guarded('missed', () => this.emit('missed'))
+  }
+
   /** Closes all of this process. @internal */
   async leave(): Promise<void> {
     const { local, registrar, watch } = this.#options
@@ -223,11 +236,16 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
   }
 
   #tell(event: ConnectionEventName, info: ConnectionInfo, reason: string): void {
+    this.#guarded(event, () =>
+      event === 'detached' ? this.emit('detached', info, reason) : this.emit(event, info),
+    )
+  }
+
+  /** What a listener throws must not end up in the middle of ours. */
+  #guarded(event: string, emit: () => void): void {
     try {
-      if (event === 'detached') this.emit('detached', info, reason)
-      else this.emit(event, info)
+      emit()
     } catch (error) {
-      // What a listener throws must not end up in the middle of ours.
       this.#options.warn(`a listener of the event '${event}' threw`, error)
     }
   }

@@ -41,21 +41,18 @@ export class Registrar {
   readonly #entries = new Map<Connection, Entry>()
   #cancelActivity: () => void = () => {}
   #failing = false
-  #fenced = false
   #stopped = false
 
   constructor(options: RegistrarOptions) {
     this.#options = options
     options.membership.depend({
       // The rows stand under a boot that nobody believes any more.
-      fenced: () => {
-        this.#fenced = true
-        this.#doubtAll()
-      },
+      fenced: () => this.#doubtAll(),
       renewed: fresh => {
-        if (fresh) this.#doubtAll()
-        if (this.#fenced) this.#tellAll()
-        this.#fenced = false
+        if (fresh) {
+          this.#doubtAll()
+          this.#announceAll()
+        }
         this.writeDue().catch(() => {})
       },
     })
@@ -123,8 +120,8 @@ export class Registrar {
     }
   }
 
-  /** Who was told that they are gone, with their node, is told that they are there. */
-  #tellAll(): void {
+  /** Others may have been told that they are gone, or have found none where they looked. */
+  #announceAll(): void {
     for (const [connection, entry] of this.#entries) {
       if (connection.isOpen) entry.news ??= { event: 'attached', reason: '' }
     }

@@ -15,7 +15,7 @@ export interface Outgoing {
   readonly text: string
 }
 
-/** One socket or stream, as an adapter hands it over. None of its functions may throw. */
+/** One socket or stream, as an adapter hands it over. Its functions should not throw; where they do, nobody else suffers. */
 export interface Transport {
   /** Of what kind it is, for those who look at it from elsewhere: `ws`, `sse`. */
   readonly kind: string
@@ -41,6 +41,8 @@ export const CLOSINGS = {
   /** Nobody could say whether the session still stands. */
   unconfirmed: { code: 1013, reason: 'session not confirmed' },
   slow: { code: 1013, reason: 'too slow' },
+  /** The transport threw. */
+  unopened: { code: 1011, reason: 'could not be opened' },
   shutdown: { code: 1001, reason: 'going away' },
 } as const
 

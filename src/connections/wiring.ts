@@ -57,6 +57,7 @@ export function wireConnections(parts: ConnectionParts): ConnectionWing {
   const events = new ConnectionEvents({
     ...parts,
     emit: (event, info, reason) => connections.hear(event, info, reason),
+    missed: () => connections.miss(),
   })
   const registrar = new Registrar({ ...parts, directory, events })
   const watch = new SessionWatch({ ...parts, local })
