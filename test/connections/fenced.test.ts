@@ -112,6 +112,7 @@ describe.skipIf(!realRedis())('a node that is cut off from Redis while a session
 describe.skipIf(!realRedis())('a node that is paused for three leases', () => {
   it('closes what was revoked meanwhile, removes nothing of others, and is told of again', async () => {
     const { server, registry } = await ownRedis()
+    const admin = server.client()
     const a = await startHolder({ ...registry, nodeId: 'a' })
     const child = await forkHolder({ ...registry, nodeId: 'child' })
     for (const user of ['ada', 'bob']) await a.store.set(`s-${user}`, { user })
@@ -119,6 +120,8 @@ describe.skipIf(!realRedis())('a node that is paused for three leases', () => {
     await child.call('attachMany', 300, { sessionId: 's-ada', userId: 'ada' })
     const [id = ''] = await child.call<string[]>('attachMany', 400, { sessionId: 's-bob', userId: 'bob' })
     await until(async () => (await a.cluster.connections.count({ user: 'bob' })) === 700)
+    const activity = `${registry.keyPrefix}activity:{${id.split('~')[1]}}`
+    await until(async () => (await admin.hlen(activity)) === 700)
     const heard = heardOf(a)
     child.pause()
     const began = now()
@@ -135,12 +138,12 @@ describe.skipIf(!realRedis())('a node that is paused for three leases', () => {
       expect(closing).toMatch(/^1008 session (expired|revoked)$/)
     await until(async () => (await a.cluster.connections.count({ user: 'bob' })) === 700)
     expect(await a.cluster.connections.count({ user: 'ada' })).toBe(0)
-    expect(await server.client().scard(`${registry.keyPrefix}user:bob`)).toBe(700)
+    expect(await admin.scard(`${registry.keyPrefix}user:bob`)).toBe(700)
     expect(own.every(({ transport }) => transport.isOpen)).toBe(true)
     // It was to be forgotten an hour after the end of its process.
+    expect(await admin.pttl(activity)).toBeGreaterThan(0)
     await child.call('heard')
-    const activity = `${registry.keyPrefix}activity:{${id.split('~')[1]}}`
-    await until(async () => (await server.client().pttl(activity)) === -1)
+    await until(async () => (await admin.pttl(activity)) === -1)
     // Whoever keeps a list by what it hears has them again.
     await until(() => heard.filter(each => each === 'attached child').length >= 400)
     await child.kill()
