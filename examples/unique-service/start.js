@@ -18,7 +18,7 @@ Three nodes run, and one of them the job: it writes a line twice a second.
 ${addresses}
   Redis    ${redis}
 
-  curl http://localhost:${first}            who has the job, and the last lines
+  curl http://localhost:${first}               who has the job, and the last lines
   curl -X POST http://localhost:${first}/die   kills that node, without a goodbye
 
 Kill the one that has the job, and see another go on within three seconds, with a larger token.

@@ -14,6 +14,7 @@ export async function runUniqueJob(cluster, name, work, every) {
   while (cluster.state !== 'ended') {
     try {
       const claim = await cluster.claims.acquire(name, { wait: 60_000 })
+      console.log(`${cluster.nodeId}: '${name}' runs here now, token ${claim.token}`)
       while (claim.held()) {
         await work(claim.token)
         await pause(every, undefined, { signal: claim.signal }).catch(() => {})

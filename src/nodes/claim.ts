@@ -96,7 +96,7 @@ export class Claim {
 
   #awaitEnd(): void {
     this.#cancelEnd()
-    this.#cancelEnd = this.#options.clock.after(Math.max(0, this.#left), () => {
+    this.#cancelEnd = this.#options.clock.after(this.#left, () => {
       // A heartbeat has moved the end meanwhile.
       if (this.held()) this.#awaitEnd()
       else this.lose('it could not be renewed in time')
@@ -111,7 +111,8 @@ export class Claim {
   async #renew(): Promise<void> {
     const { clock, renew, ttl } = this.#options
     const sentAt = clock.monotonic()
-    if (!this.held()) return this.lose('it could not be renewed in time')
+    // Its end comes by itself.
+    if (!this.held()) return
     let held: boolean
     try {
       held = await renew()

@@ -84,6 +84,7 @@ function epochOf(version: string): string {
   return version.split(':')[0] as string
 }
 
+/** NaN where there is no version, which nothing is older than. */
 function numberOf(version: string): number {
-  return Number(version.split(':')[1] ?? 0)
+  return Number(version.split(':')[1])
 }

@@ -13,7 +13,7 @@ export class Rotation {
   /** `key` tells one round from another. */
   next(key: string, instances: readonly ServiceInstance[]): ServiceInstance | undefined {
     const turn = this.#turns.get(key) ?? 0
-    this.#turns.set(key, (turn + 1) % Number.MAX_SAFE_INTEGER)
+    this.#turns.set(key, turn + 1)
     return instances[turn % instances.length]
   }
 }

@@ -5,6 +5,10 @@ import type { JsonObject } from '../base/json.js'
 export const STATUSES = ['UP', 'DOWN', 'STARTING', 'OUT_OF_SERVICE'] as const
 export type ServiceStatus = (typeof STATUSES)[number]
 
+const SCHEME = /^[a-z][a-z\d+.-]*$/i
+/** What would end a host, in a URL, or stand before it. */
+const BEYOND_HOST = /[\s@/\\?#]/
+
 /** What is registered. */
 export interface ServiceDescription {
   /** What the service is called; its instances share the name. */
@@ -61,7 +65,7 @@ export function instanceOf(description: ServiceDescription, node: string | null)
   const port = whole('port', description.port, 65_535)
   const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
   const url = `${protocol}://${address}`
-  if (!URL.canParse(url) || new URL(url).pathname.length > 1 || /[\s@/?#]/.test(host)) {
+  if (!SCHEME.test(protocol) || BEYOND_HOST.test(host) || !URL.canParse(url)) {
     throw new OptionError(
       `host, protocol: got '${host}' and '${protocol}', allowed are a host without scheme and port, and a scheme such as 'http'`,
     )
@@ -95,8 +99,8 @@ export function instanceFrom(value: unknown): ServiceInstance | undefined {
 export function checkFilter({ zone, tags, status, meta }: ServiceFilter): void {
   if (zone !== undefined) nameOf('zone', zone)
   if (status !== undefined) oneOf('status', status, STATUSES)
-  if (tags !== undefined) tagsOf(tags)
-  if (meta !== undefined) metaOf('meta', meta)
+  tagsOf(tags)
+  metaOf('meta', meta)
 }
 
 export function matches(

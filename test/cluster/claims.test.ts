@@ -8,7 +8,7 @@ import { ClaimTakenError, StaleTokenError } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
-import { registryOn, startCluster } from './open-cluster.js'
+import { registryOn, startCluster, startTwo } from './open-cluster.js'
 
 expectNoUnhandledRejections()
 
@@ -35,15 +35,6 @@ function skippingClock() {
   }
 }
 
-async function two() {
-  const registry = registryOn(server)
-  const [a, b] = await Promise.all([
-    startCluster({ ...registry, nodeId: 'a', endpoint: '10.0.0.1:1' }),
-    startCluster({ ...registry, nodeId: 'b' }),
-  ])
-  return { a, b, key: `${registry.keyPrefix}{registry}:claims` }
-}
-
 describe('a claim', () => {
   it('has exactly one holder, and the losers are told who it is', async () => {
     const registry = registryOn(server)
@@ -60,7 +51,7 @@ describe('a claim', () => {
   })
 
   it('names its owner in words, too', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     await a.claims.acquire('mail')
     const error = await b.claims.acquire('mail').catch((error: unknown) => error)
     expect(error).toMatchObject({
@@ -71,21 +62,21 @@ describe('a claim', () => {
   })
 
   it('is given again to the node that holds it', async () => {
-    const { a } = await two()
+    const { a } = await startTwo(server)
     const [one, other] = await Promise.all([a.claims.acquire('x'), a.claims.acquire('x')])
     expect(other).toBe(one)
     expect(await a.claims.acquire('x')).toBe(one)
   })
 
   it('resolves to node, endpoint and what the holder says; a name that nobody holds to null', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const { token } = await a.claims.acquire('x', { meta: { handle: 7 } })
     const holder = { node: 'a', boot: a.boot, endpoint: '10.0.0.1:1', token, meta: { handle: 7 } }
     expect([await b.claims.resolve('x'), await b.claims.resolve('y')]).toEqual([holder, null])
   })
 
   it('is free at once when it is released, and then only its holder can release it', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const first = await a.claims.acquire('x', { ttl: 60_000 })
     expect(await first.release()).toBe(true)
     expect([first.held(), first.signal.aborted, await a.claims.resolve('x')]).toEqual([false, true, null])
@@ -96,7 +87,7 @@ describe('a claim', () => {
   })
 
   it('is released by `await using`, and by a graceful stop', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     {
       await using claim = await a.claims.acquire('x', { ttl: 60_000 })
       expect(claim.held()).toBe(true)
@@ -108,7 +99,7 @@ describe('a claim', () => {
   })
 
   it('is waited for until it is released, however long it would last', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const first = await a.claims.acquire('x', { ttl: 60_000 })
     const waiting = b.claims.acquire('x', { wait: 30_000 })
     await first.release()
@@ -116,7 +107,7 @@ describe('a claim', () => {
   })
 
   it('is waited for no longer than told', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     await a.claims.acquire('x', { ttl: 60_000 })
     const began = performance.now()
     await expect(b.claims.acquire('x', { wait: 200 })).rejects.toThrow(ClaimTakenError)
@@ -124,9 +115,9 @@ describe('a claim', () => {
   })
 
   it('lives on by its renewals', async () => {
-    const { a, b, key } = await two()
-    const claim = await a.claims.acquire('x', { ttl: 300 })
-    const deadline = async () => Number(String(await admin.hget(key, 'x')).split(':')[4])
+    const { a, b, key } = await startTwo(server)
+    const claim = await a.claims.acquire('x', { ttl: 1_000 })
+    const deadline = async () => Number(String(await admin.hget(key('claims'), 'x')).split(':')[4])
     const first = await deadline()
     await until(async () => (await deadline()) > first + 900)
     expect(claim.held()).toBe(true)
@@ -167,7 +158,7 @@ describe('a claim', () => {
   })
 
   it('keeps names apart whatever they are', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const names = ['a|b', 'a:b', 'a', 'b', '{a}', ' ', '\n', 'ключ', '🦊', '"', '1:', 'x'.repeat(256)]
     const claims = await Promise.all(names.map(name => a.claims.acquire(name)))
     for (const [index, name] of names.entries()) {
@@ -180,14 +171,14 @@ describe('a claim', () => {
 
 describe('a token', () => {
   it('is larger than every one before, also when Redis has lost its data', async () => {
-    const { a, b, key } = await two()
+    const { a, b, key } = await startTwo(server)
     let last = 0
     for (let round = 0; round < 6; round++) {
       const claim = await (round % 2 ? b : a).claims.acquire('x')
       expect(claim.token).toBeGreaterThan(last)
       last = claim.token
       await claim.release()
-      if (round === 3) await admin.del(key)
+      if (round === 3) await admin.del(key('claims'))
     }
     expect(Number.isSafeInteger(last)).toBe(true)
   })
@@ -207,14 +198,14 @@ describe('a token', () => {
   })
 
   it('is larger than the one before even where the clock of Redis has been set back', async () => {
-    const { a, key } = await two()
+    const { a, key } = await startTwo(server)
     const future = 8_000_000_000_000_000
-    await admin.hset(key, 'x', `1:::${future}:0:`)
+    await admin.hset(key('claims'), 'x', `1:::${future}:0:`)
     expect((await a.claims.acquire('x')).token).toBe(future + 1)
   })
 
   it('that is out of date is refused by what it protects', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const first = await a.claims.acquire('x')
     await b.claims.assert('x', first.token)
     await first.release()
@@ -232,22 +223,22 @@ describe('a token', () => {
 describe('what the registry of the first document got wrong', () => {
   /** As if the holder had been paused for longer than its claim lasts, and another had it since. */
   async function overtaken() {
-    const { a, b, key } = await two()
+    const { a, b, key } = await startTwo(server)
     const stale = await a.claims.acquire('x', { ttl: 60_000 })
-    const value = String(await admin.hget(key, 'x'))
-    await admin.hset(key, 'x', value.replace(/^(1:[^:]*:[^:]*:\d+):\d+/, '$1:1'))
+    const value = String(await admin.hget(key('claims'), 'x'))
+    await admin.hset(key('claims'), 'x', value.replace(/^(1:[^:]*:[^:]*:\d+):\d+/, '$1:1'))
     const claim = await b.claims.acquire('x', { ttl: 60_000 })
     return { a, b, key, stale, claim }
   }
 
   it('a late renewal neither extends nor replaces the claim of another', async () => {
-    const { a, b, key } = await two()
+    const { a, b, key } = await startTwo(server)
     const stale = await a.claims.acquire('x', { ttl: 300 })
     const foreign = await a.claims.resolve('x')
     const value = `1:${b.boot}:n/b:${Number(foreign?.token) + 5}:${Date.now() + 60_000}:{"node":"b","boot":"${b.boot}","endpoint":null,"meta":{}}`
-    await admin.hset(key, 'x', value)
+    await admin.hset(key('claims'), 'x', value)
     await until(() => stale.signal.aborted)
-    expect(await admin.hget(key, 'x')).toBe(value)
+    expect(await admin.hget(key('claims'), 'x')).toBe(value)
     expect(stale.signal.reason).toMatchObject({ code: 'ERR_CLAIM_LOST' })
   })
 
@@ -265,18 +256,18 @@ describe('what the registry of the first document got wrong', () => {
   })
 
   it('a node that has lost its claim learns of it', async () => {
-    const { a, key } = await two()
+    const { a, key } = await startTwo(server)
     const claim = await a.claims.acquire('x', { ttl: 300 })
-    await admin.hset(key, 'x', `1:::${claim.token}:0:`)
+    await admin.hset(key('claims'), 'x', `1:::${claim.token}:0:`)
     await until(() => claim.signal.aborted)
     expect(claim.held()).toBe(false)
   })
 
   it('a claim that could not be had leaves nothing behind', async () => {
-    const { a, b, key } = await two()
+    const { a, b, key } = await startTwo(server)
     await a.claims.acquire('x')
-    const before = await admin.hgetall(key)
+    const before = await admin.hgetall(key('claims'))
     await expect(b.claims.acquire('x')).rejects.toThrow(ClaimTakenError)
-    expect(Object.keys(await admin.hgetall(key))).toEqual(Object.keys(before))
+    expect(Object.keys(await admin.hgetall(key('claims')))).toEqual(Object.keys(before))
   })
 })

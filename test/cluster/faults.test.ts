@@ -9,7 +9,7 @@ import { startProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { NodeProcess } from './node-process.js'
-import { HEARTBEAT, heardFrom, idsOf, LEASE, registryOn, startCluster } from './open-cluster.js'
+import { HEARTBEAT, heardFrom, idsOf, keysOf, LEASE, registryOn, startCluster } from './open-cluster.js'
 
 expectNoUnhandledRejections()
 
@@ -44,11 +44,12 @@ describe.skipIf(!realRedis())('kill -9 of a node', () => {
     const server = await ownRedis()
     const admin = server.client()
     const registry = registryOn(server)
-    const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
+    const key = keysOf(registry)
     const nodes = await Promise.all([1, 2].map(() => startCluster(registry)))
     const [observer] = nodes as [SessionCluster, SessionCluster]
     const baseline = (await admin.keys(key('*'))).sort()
-    const victim = await NodeProcess.start({ ...FAST, ...registry, nodeId: 'victim' })
+    // A thousand handles at once take their time where others are at work.
+    const victim = await NodeProcess.start({ ...FAST, ...registry, deadline: 5_000, nodeId: 'victim' })
     const token = await victim.call<number>('acquire', 'singleton')
     await victim.call('handles', 1_000)
     await victim.call('service', { name: 'users', host: '127.0.0.1', port: 1 })
@@ -120,7 +121,7 @@ describe.skipIf(!realRedis())('a node that is paused for three leases', () => {
     expect(claim.token).toBeGreaterThan(token)
     expect((await observer.claims.resolve('singleton'))?.token).toBe(claim.token)
     // It wants its handle back with its next heartbeat, and does not get it.
-    const leases = `${registry.keyPrefix}{registry}:leases`
+    const leases = keysOf(registry)('leases')
     const deadline = await server.client().zscore(leases, 'n/paused')
     await until(async () => (await server.client().zscore(leases, 'n/paused')) !== deadline)
     expect((await observer.handles.resolve('handle 0'))?.id).toBe(observer.nodeId)
@@ -153,7 +154,7 @@ describe.skipIf(!realRedis())('a Redis that was killed and is back empty', () =>
     expect(claim.held()).toBe(true)
     expect((await b.claims.acquire('free')).token).toBeGreaterThan(free.token)
     await expect(b.claims.acquire('kept')).rejects.toMatchObject({ code: 'ERR_CLAIM_TAKEN' })
-    await until(async () => (await server.client().hlen(`${registry.keyPrefix}{registry}:entries`)) === 2)
+    await until(async () => (await server.client().hlen(keysOf(registry)('entries'))) === 2)
     expect(await idsOf(b)).toEqual(['a', 'b'])
     expect(seen).toEqual([1])
     expect(heard.flat().filter(event => event.startsWith('node:') || event === 'fenced')).toEqual([])
@@ -207,6 +208,22 @@ describe.skipIf(!realRedis())('a Redis that does not answer for five seconds', (
     expect(seen).toEqual([1])
     expect((await b.claims.acquire('singleton')).token).toBeGreaterThan(claim.token)
   })
+})
+
+it.skipIf(!realRedis())('a Redis that is full takes heartbeats, and nothing new', async () => {
+  const server = await ownRedis()
+  const admin = server.client()
+  const registry = registryOn(server)
+  const node = await startCluster(registry)
+  const heard = heardFrom(node)
+  const deadline = async () => Number(await admin.zscore(keysOf(registry)('leases'), `n/${node.nodeId}`))
+  await admin.config('SET', 'maxmemory', '1')
+  const full = await deadline()
+  await until(async () => (await deadline()) > full + LEASE)
+  await expect(node.handles.register('x')).rejects.toThrow('OOM')
+  expect([node.state, heard]).toEqual(['active', []])
+  await admin.config('SET', 'maxmemory', '0')
+  await node.handles.register('x')
 })
 
 describe.skipIf(!realRedis())('a node that is cut off from Redis', () => {

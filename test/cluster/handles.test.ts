@@ -6,7 +6,7 @@ import { HandleTakenError } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
-import { registryOn, startCluster } from './open-cluster.js'
+import { startTwo } from './open-cluster.js'
 
 expectNoUnhandledRejections()
 
@@ -20,19 +20,14 @@ beforeAll(async () => {
 
 describe('a handle', () => {
   it('leads to its node and endpoint; one that nobody has registered leads nowhere', async () => {
-    const registry = registryOn(server)
-    const [a, b] = await Promise.all([
-      startCluster({ ...registry, nodeId: 'a', endpoint: '10.0.0.1:1', meta: { zone: 'z' } }),
-      startCluster(registry),
-    ])
+    const { a, b } = await startTwo(server, { meta: { zone: 'z' } })
     await a.handles.register('actor:1')
     const owner = { id: 'a', boot: a.boot, endpoint: '10.0.0.1:1', meta: { zone: 'z' } }
     expect([await b.handles.resolve('actor:1'), await b.handles.resolve('actor:2')]).toEqual([owner, null])
   })
 
   it('can be registered again by its node, and by no other', async () => {
-    const registry = registryOn(server)
-    const [a, b] = await Promise.all([startCluster({ ...registry, nodeId: 'a' }), startCluster(registry)])
+    const { a, b } = await startTwo(server)
     await a.handles.register('x')
     await a.handles.register('x')
     const error = await b.handles.register('x').catch((error: unknown) => error)
@@ -41,8 +36,7 @@ describe('a handle', () => {
   })
 
   it('is removed by its node, and by no other', async () => {
-    const registry = registryOn(server)
-    const [a, b] = await Promise.all([startCluster(registry), startCluster(registry)])
+    const { a, b } = await startTwo(server)
     await a.handles.register('x')
     expect(await b.handles.remove('x')).toBe(false)
     expect((await b.handles.resolve('x'))?.id).toBe(a.nodeId)
@@ -52,9 +46,7 @@ describe('a handle', () => {
   })
 
   it('vanishes with its node, and nothing of them is left', async () => {
-    const registry = registryOn(server)
-    const [a, b] = await Promise.all([startCluster(registry), startCluster(registry)])
-    const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
+    const { key, a, b } = await startTwo(server)
     const before = (await admin.keys(key('*'))).sort()
     // More than are swept away at once; the stand-in is slow.
     const count = realRedis() ? 1_000 : 210

@@ -2,15 +2,22 @@ import { onTestFinished } from 'vitest'
 import { type ClusterEvents, type ClusterOptions, SessionCluster } from '../../src/index.js'
 import { type RedisServer, realRedis } from '../support/redis-server.js'
 
+/** The first scripts of the stand-in take their time. */
+const SLOWER = realRedis() ? 1 : 3
 /** Short enough to wait for, long enough for a machine that is busy. */
-export const LEASE = 1_200
-export const HEARTBEAT = 150
+export const LEASE = 1_200 * SLOWER
+export const HEARTBEAT = 150 * SLOWER
 
 let opened = 0
 
 /** The options of a registry that no other test uses. */
 export function registryOn(server: RedisServer): { redis: string; keyPrefix: string } {
   return { redis: server.url, keyPrefix: `crs:test-${++opened}:` }
+}
+
+/** What the keys of a registry are called. */
+export function keysOf({ keyPrefix }: { keyPrefix: string }): (name: string) => string {
+  return name => `${keyPrefix}{registry}:${name}`
 }
 
 /** A cluster whose leases are short, and which is shut down after the test. */
@@ -35,6 +42,16 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Sessio
   const cluster = openCluster(options)
   await cluster.start()
   return cluster
+}
+
+/** Two nodes, `a` and `b`, of a registry that no other test uses. */
+export async function startTwo(server: RedisServer, optionsOfA: ClusterOptions = {}) {
+  const registry = registryOn(server)
+  const [a, b] = await Promise.all([
+    startCluster({ ...registry, nodeId: 'a', endpoint: '10.0.0.1:1', ...optionsOfA }),
+    startCluster({ ...registry, nodeId: 'b' }),
+  ])
+  return { registry, key: keysOf(registry), a, b }
 }
 
 /** The ids of the nodes that one of them knows, in order. */

@@ -89,7 +89,8 @@ it('on the server written in JavaScript', async () => {
     const redis = new Redis({ port })
     redis.on('error', () => {})
     onTestFinished(() => redis.disconnect())
-    return { redis, deadline: 10_000 }
+    // Its first scripts take their time.
+    return { redis, deadline: 10_000, leaseTtl: 6_000, heartbeat: 500 }
   })
 })
 

@@ -10,7 +10,7 @@ import { freePort } from '../support/free-port.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
-import { openCluster, registryOn, startCluster } from './open-cluster.js'
+import { keysOf, openCluster, registryOn, startCluster, startTwo } from './open-cluster.js'
 
 expectNoUnhandledRejections()
 
@@ -25,18 +25,9 @@ beforeAll(async () => {
 const at = (port: number, rest = {}) => ({ name: 'users', host: '127.0.0.1', port, ...rest })
 const portsOf = (instances: readonly ServiceInstance[]) => instances.map(({ port }) => port).sort()
 
-async function two() {
-  const registry = registryOn(server)
-  const [a, b] = await Promise.all([
-    startCluster({ ...registry, nodeId: 'a' }),
-    startCluster({ ...registry, nodeId: 'b' }),
-  ])
-  return { registry, a, b }
-}
-
 describe('a service', () => {
   it('is found by every process, with all that was said of it', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     await a.services.register(at(3001, { zone: 'z1', tags: ['v2'], meta: { weight: 2 }, protocol: 'https' }))
     expect(await until(async () => (await b.services.find('users'))[0])).toEqual({
       id: 'users:127.0.0.1:3001',
@@ -54,7 +45,7 @@ describe('a service', () => {
   })
 
   it('is found by zone, tags, status and meta, in any order of the questions', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     await a.services.register(at(1, { zone: 'z1', tags: ['x', 'y'], meta: { v: 1 } }))
     await a.services.register(at(2, { zone: 'z2', tags: ['x'], meta: { v: 2 }, status: 'DOWN' }))
     await until(async () => (await b.services.find('users')).length === 2)
@@ -72,7 +63,7 @@ describe('a service', () => {
   })
 
   it('is listed by name as long as it has an instance', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const users = await a.services.register(at(1))
     await a.services.register({ ...at(2), name: 'orders' })
     await until(async () => (await b.services.names()).join() === 'orders,users')
@@ -82,7 +73,7 @@ describe('a service', () => {
   })
 
   it('is picked only while it is UP', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const registration = await a.services.register(at(1, { status: 'STARTING' }))
     await until(async () => (await b.services.find('users')).length === 1)
     for (const status of ['STARTING', 'DOWN', 'OUT_OF_SERVICE'] as const) {
@@ -96,7 +87,7 @@ describe('a service', () => {
   })
 
   it('is told of to those who watch it: at once, and with every change', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const seen: string[] = []
     const stop = b.services.watch('users', instances =>
       seen.push(instances.map(({ port, status }) => `${port} ${status}`).join()),
@@ -115,7 +106,7 @@ describe('a service', () => {
 
   it('goes on when one who watches it throws', async () => {
     const errors: unknown[] = []
-    const { registry, a } = await two()
+    const { registry, a } = await startTwo(server)
     const logger = { debug() {}, info() {}, warn() {}, error: (...args: unknown[]) => void errors.push(args) }
     const c = openCluster({ ...registry, logger })
     const seen: number[] = []
@@ -143,9 +134,8 @@ describe('a service', () => {
   })
 
   it('that is withdrawn when its lease has ended already leaves nothing', async () => {
-    const { registry, a, b } = await two()
+    const { key, a, b } = await startTwo(server)
     const registration = await b.services.register(at(1, { ttl: 60_000 }))
-    const key = (name: string) => `${registry.keyPrefix}{registry}:${name}`
     await until(async () => (await a.services.find('users')).length === 1)
     await admin.zadd(key('leases'), 1, 'i/users/users%3A127.0.0.1%3A1')
     await until(async () => (await a.services.find('users')).length === 0)
@@ -155,29 +145,28 @@ describe('a service', () => {
   })
 
   it('is gone at once after a graceful stop, and then nothing of it is left', async () => {
-    const { registry, a, b } = await two()
+    const { key, a, b } = await startTwo(server)
     await a.services.register(at(1))
     await until(async () => (await b.services.find('users')).length === 1)
     await a.shutdown()
     await until(async () => (await b.services.find('users')).length === 0)
-    expect(await admin.hlen(`${registry.keyPrefix}{registry}:entries`)).toBe(1)
+    expect(await admin.hlen(key('entries'))).toBe(1)
   })
 
   it('outlives a lost Redis: the next heartbeat brings it back, and meanwhile it is not taken for gone', async () => {
-    const { registry, a, b } = await two()
+    const { registry, key, a, b } = await startTwo(server)
     await a.services.register(at(1))
     await until(async () => (await b.services.find('users')).length === 1)
     const seen: number[] = []
     b.services.watch('users', instances => seen.push(instances.length))
     await admin.del(...(await admin.keys(`${registry.keyPrefix}*`)))
-    const key = `${registry.keyPrefix}{registry}:entries`
-    await until(async () => (await admin.hlen(key)) === 2)
+    await until(async () => (await admin.hlen(key('entries'))) === 2)
     await until(async () => (await b.services.find('users')).length === 1)
     expect(seen).toEqual([1])
   })
 
   it('of a node that did not come back after Redis was lost is gone when its lease would have ended', async () => {
-    const { registry, a, b } = await two()
+    const { registry, a, b } = await startTwo(server)
     await a.services.register(at(1))
     await until(async () => (await b.services.find('users')).length === 1)
     const keys = await admin.keys(`${registry.keyPrefix}*`)
@@ -188,7 +177,7 @@ describe('a service', () => {
   })
 
   it('keeps its id when it is started again, and is there once', async () => {
-    const { registry, a, b } = await two()
+    const { registry, a, b } = await startTwo(server)
     await a.services.register(at(1))
     const c = await startCluster(registry)
     const { instance } = await c.services.register(at(1))
@@ -206,23 +195,16 @@ describe('a service without a node', () => {
     expect(found.node).toBeNull()
     expect((await b.nodes.list()).map(({ id }) => id)).toEqual([b.nodeId])
     // The ninety seconds of the document.
-    const [, score] = await admin.zrangebyscore(
-      `${registry.keyPrefix}{registry}:leases`,
-      '-inf',
-      '+inf',
-      'WITHSCORES',
-    )
-    const scores = await admin.zrange(`${registry.keyPrefix}{registry}:leases`, '-1', '-1', 'WITHSCORES')
-    expect(Number(scores[1]) - Number(score)).toBeGreaterThan(80_000)
+    const [, ofNode, , ofService] = await admin.zrange(keysOf(registry)('leases'), '0', '-1', 'WITHSCORES')
+    expect(Number(ofService) - Number(ofNode)).toBeGreaterThan(80_000)
     await plain.shutdown()
     await until(async () => (await b.services.find('users')).length === 0)
   })
 
   it('lives by its own ttl, if it has one: renewed, and over when nobody renews it', async () => {
-    const registry = registryOn(server)
-    const [a, b] = await Promise.all([startCluster(registry), startCluster(registry)])
+    const { key, a, b } = await startTwo(server)
     const registration = await a.services.register(at(1, { ttl: 300 }))
-    const leases = `${registry.keyPrefix}{registry}:leases`
+    const leases = key('leases')
     const field = 'i/users/users%3A127.0.0.1%3A1'
     const first = Number(await admin.zscore(leases, field))
     await until(async () => Number(await admin.zscore(leases, field)) > first + 600)
@@ -243,7 +225,7 @@ describe('pick', () => {
   }
 
   it('goes round by default', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     await three(b, a)
     const picked: unknown[] = []
     for (let nth = 0; nth < 6; nth++) picked.push((await b.services.pick('users'))?.port)
@@ -251,7 +233,7 @@ describe('pick', () => {
   })
 
   it('picks by chance, by zone, by a function, and passes over what is excluded', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     await three(b, a)
     const pick = async (options = {}) => (await b.services.pick('users', options))?.port
     const byChance = await Promise.all(Array.from({ length: 100 }, () => pick({ strategy: 'random' })))
@@ -278,7 +260,7 @@ describe('fetch', () => {
   }
 
   it('asks one instance after the other while connections fail', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const [dead, deadToo] = [await freePort(), await freePort()]
     const alive = await serve((request, response) => response.end(`${request.method} ${request.url}`))
     for (const port of [dead, deadToo, alive]) await a.services.register(at(port))
@@ -289,7 +271,7 @@ describe('fetch', () => {
   })
 
   it('never repeats a POST, even if its connection was lost', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const asked: string[] = []
     for (let nth = 0; nth < 3; nth++) {
       const port = await serve((request, response) => {
@@ -310,7 +292,7 @@ describe('fetch', () => {
   })
 
   it('does not ask another because an answer is bad, or the caller has had enough', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     let asked = 0
     for (let nth = 0; nth < 2; nth++) {
       const port = await serve((request, response) => {
@@ -335,7 +317,7 @@ describe('fetch', () => {
   })
 
   it('goes to no other host, whatever the path says', async () => {
-    const { a, b } = await two()
+    const { a, b } = await startTwo(server)
     const port = await serve((request, response) => response.end(request.url))
     await a.services.register(at(port))
     await until(async () => (await b.services.find('users')).length === 1)
@@ -348,7 +330,7 @@ describe('fetch', () => {
   })
 
   it('says that there is no instance', async () => {
-    const { b } = await two()
+    const { b } = await startTwo(server)
     await expect(b.services.fetch('users', '/')).rejects.toMatchObject({
       code: 'ERR_NO_INSTANCE',
       message: "No instance of the service 'users': none is UP",

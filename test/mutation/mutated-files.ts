@@ -1,4 +1,7 @@
-/** What stands between a fault and a session that is served although it was ended. */
+/**
+ * What stands between a fault and a session that is served although it was ended; and between a fault and a node that acts in
+ * a name that it has lost, or one that is asked although it is gone.
+ */
 export const mutatedFiles: readonly string[] = [
   'src/base/clock.ts',
   'src/cache/fences.ts',
@@ -10,5 +13,13 @@ export const mutatedFiles: readonly string[] = [
   'src/bus/coordinator.ts',
   'src/sessions/sighting.ts',
   'src/sessions/reads-under-way.ts',
+<<<<<<< ours
   'src/base/write-order.ts',
+=======
+  'src/sessions/write-order.ts',
+  'src/nodes/claim.ts',
+  'src/nodes/directory.ts',
+  'src/services/service-instance.ts',
+  'src/services/pick.ts',
+>>>>>>> theirs
 ]

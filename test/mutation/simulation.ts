@@ -17,9 +17,10 @@ export class Simulation {
     return new Simulation(await CompiledCopy.make())
   }
 
-  /** The seed by which a promise is broken. */
+  /** The seed by which a promise is broken; none, if no simulated node has the file. */
   async find({ file, text }: Mutation): Promise<string | undefined> {
     const compiled = file.replace(/ts$/, 'js')
+    if (!this.#copy.has(compiled)) return undefined
     const sound = await this.#copy.read(compiled)
     const compilerOptions = { target: ts.ScriptTarget.ES2023, module: ts.ModuleKind.ESNext }
     await this.#copy.write(compiled, ts.transpileModule(text, { compilerOptions }).outputText)

@@ -89,6 +89,21 @@ export const explanations: readonly Explanation[] = [
     why: 'equivalent: when it was seen is asked only of a session that was there.',
     changes: [['seenAt: 0,', 'seenAt: 1,']],
   },
+  {
+    file: 'src/nodes/directory.ts',
+    member: 'replace',
+    why: 'equivalent: no entry is called like the text of another, and behind the last there is none.',
+    changes: [
+      [
+        'const fields = new Set(stored.filter((_text, index) => index % 2 === 0))',
+        'const fields = new Set(stored.filter((_text, index) => true))',
+      ],
+      [
+        'for (let index = 0; index < stored.length; index += 2) {',
+        'for (let index = 0; index <= stored.length; index += 2) {',
+      ],
+    ],
+  },
 ]
 
 /** Each of them by itself. */

@@ -63,6 +63,8 @@ describe('a claim', () => {
   it('is renewed every third of its time, counted from the sending, and lives on', async () => {
     await pass(3 * TTL)
     expect([claim.held(), claim.signal.aborted, over]).toEqual([true, false, 0])
+    // The next renewal, and the end.
+    expect(clock.pending).toBe(2)
     expect(renewals.slice(0, 3)).toEqual([400, 800, 1_200])
   })
 
@@ -103,7 +105,9 @@ describe('a claim', () => {
   })
 
   it('is over before any timer has fired, after a pause, and is not renewed any more', async () => {
-    clock.pause(HELD)
+    clock.pause(HELD - 1)
+    expect(claim.held()).toBe(true)
+    clock.pause(1)
     expect([claim.held(), claim.signal.aborted]).toEqual([false, false])
     await pass(10)
     expect([claim.signal.aborted, renewals]).toEqual([true, []])
@@ -111,7 +115,9 @@ describe('a claim', () => {
 
   it('ends with its node, however long it lasts itself', async () => {
     nodeUntil = start + 500
-    renew = away
+    claim = hold()
+    // No answer says so.
+    renew = () => new Promise(() => {})
     await pass(490)
     // A heartbeat has come through.
     nodeUntil = start + 700
@@ -148,9 +154,14 @@ describe('a claim', () => {
       "The claim of 'x' is over: the lease of the node is over",
       2,
     ])
-    const tried = renewals.length
-    await pass(TTL)
-    expect(renewals.length).toBe(tried)
+    expect(clock.pending).toBe(0)
+    renew = () => new Promise((_resolve, reject) => (answer = () => reject(new Error('away'))))
+    claim = hold(clock.monotonic())
+    await pass(400)
+    claim.lose('the lease of the node is over')
+    answer()
+    await settled()
+    expect(clock.pending).toBe(0)
   })
 
   it('is renewed at once when that is asked for, and goes on from there; not when it is over', async () => {
@@ -160,8 +171,7 @@ describe('a claim', () => {
     expect(renewals).toEqual([100, 500])
     await claim.release()
     claim.renewNow()
-    await pass(TTL)
-    expect(renewals).toEqual([100, 500])
+    expect([renewals, clock.pending]).toEqual([[100, 500], 0])
   })
 
   it('is released once, and says whether it was held', async () => {

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { cp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Tally } from './tally.js'
@@ -21,6 +22,11 @@ export class CompiledCopy implements AsyncDisposable {
 
   get main(): string {
     return join(this.#root, 'test/simulation/main.js')
+  }
+
+  /** Whether the simulation runs it. */
+  has(file: string): boolean {
+    return existsSync(join(this.#root, file))
   }
 
   read(file: string): Promise<string> {

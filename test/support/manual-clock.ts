@@ -1,5 +1,7 @@
 import type { Clock } from '../../src/base/clock.js'
 
+const MOST_RUNS = 100_000
+
 /** A clock that stands still until it is told to move. */
 export class ManualClock implements Clock {
   #monotonic = 1_000
@@ -22,10 +24,17 @@ export class ManualClock implements Clock {
     }
   }
 
+  /** How many timers have not run yet. */
+  get pending(): number {
+    return this.#timers.length
+  }
+
   /** Time goes by on both clocks, and every timer that is due runs, the earliest first. */
   advance(ms: number): void {
     const end = this.#monotonic + ms
-    for (;;) {
+    for (let runs = 0; ; runs++) {
+      // One that sets itself again for the same moment would run for ever.
+      if (runs > MOST_RUNS) throw new Error(`More than ${MOST_RUNS} timers have run within ${ms} ms`)
       const [next] = this.#timers.filter(timer => timer.at <= end).sort((one, other) => one.at - other.at)
       if (!next) break
       this.#timers = this.#timers.filter(timer => timer !== next)
