@@ -2,6 +2,9 @@ import type { Connection } from '../connections/connection.js'
 import type { AttachOptions, Connections } from '../connections/connections.js'
 import type { Outgoing, Sent, Transport } from '../connections/transport.js'
 
+/** How long the other side has to take the end, in ms. */
+const CLOSING_TAKES = 1_000
+
 /** What is asked of a socket of Socket.IO 4, on the server. */
 export interface SocketLike {
   readonly connected: boolean
@@ -69,8 +72,13 @@ export function fromSocketIo(
   { event = 'message', highWater = 1_000, onSlow = 'skip' }: SocketIoTransportOptions = {},
 ): Transport {
   const close = (code: number, reason: string) => {
+    const { conn } = socket as { readonly conn: EngineLike }
     socket.emit('closed', { code, reason })
     socket.disconnect(true)
+    // It waits until all is taken that was sent before. Who does not read would keep it open.
+    const timer = setTimeout(() => conn.close?.(true), CLOSING_TAKES)
+    timer.unref()
+    conn.once?.('close', () => clearTimeout(timer))
   }
   return {
     kind: 'socket.io',
@@ -92,8 +100,15 @@ export function fromSocketIo(
   }
 }
 
-/** How many packets it has not taken yet. Engine.IO has no other name for them, and keeps this one out of its types. */
-function waitingFor({ conn }: SocketLike): number {
-  const { writeBuffer } = conn as { readonly writeBuffer?: readonly unknown[] }
+/** What Engine.IO has, and keeps out of its types in part. */
+interface EngineLike {
+  readonly writeBuffer?: readonly unknown[]
+  close?(discard: boolean): void
+  once?(event: 'close', listener: () => void): void
+}
+
+/** How many packets it has not taken yet. */
+function waitingFor(socket: SocketLike): number {
+  const { writeBuffer } = (socket as { readonly conn: EngineLike }).conn
   return writeBuffer?.length ?? 0
 }

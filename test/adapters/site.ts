@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import express, { type Express, type Request } from 'express'
 import expressSession from 'express-session'
 import { onTestFinished } from 'vitest'
@@ -59,11 +59,16 @@ export async function startSite(redis: RedisServer, options: ClusterOptions = {}
     req.session.destroy(error => (error ? next(error) : res.send('out')))
   })
   const server = createServer(app)
+  const sockets = new Set<Socket>()
+  server.on('connection', socket => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   onTestFinished(async () => {
     const closed = once(server, 'close')
     server.close()
-    server.closeAllConnections()
+    for (const socket of sockets) socket.destroy()
     await closed
   })
   const { port } = server.address() as AddressInfo

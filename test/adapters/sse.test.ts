@@ -269,7 +269,7 @@ describe('its timers', () => {
   })
 
   it('guards: a browser that does not take the end is cut off, and none is left', async () => {
-    const { transport, response, received, hasEnded } = await open({ keepAlive: 0 })
+    const { transport, response, received, hasEnded } = await open({ keepAlive: 100 })
     received.pause()
     while (response.writableLength < 1_000_000) transport.send({ data: '', text: 'x'.repeat(60_000) })
     transport.close(1008, 'session revoked')

@@ -1,5 +1,6 @@
-import { connect } from 'node:net'
-import { expect, it, onTestFinished } from 'vitest'
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { fromWs, type WsOptions } from '../../src/adapters/ws.js'
 import type { AttachOptions, Connection, SessionRevokedError } from '../../src/index.js'
@@ -197,6 +198,27 @@ it('a socket that breaks is gone, and ends nothing else', async () => {
   await holds(site, 0)
   const [code] = await ada.ends()
   expect(code).toBe(1002)
+})
+
+it('guards: no timer is left when both sides have closed', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const sockets = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  onTestFinished(() => void sockets.close())
+  await until(() => sockets.address() !== null)
+  const client = new WebSocket(`ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`)
+  const [socket] = (await once(sockets, 'connection')) as [WebSocket]
+  const transport = fromWs(socket)
+  let ended = false
+  transport.onClose(() => {
+    ended = true
+  })
+  await until(() => client.readyState === WebSocket.OPEN)
+  const before = vi.getTimerCount()
+  transport.close(1008, 'session revoked')
+  expect(vi.getTimerCount()).toBeGreaterThan(before)
+  await until(() => ended && client.readyState === WebSocket.CLOSED)
+  expect(vi.getTimerCount()).toBe(before)
 })
 
 it.each([

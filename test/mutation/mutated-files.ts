@@ -13,13 +13,9 @@ export const mutatedFiles: readonly string[] = [
   'src/bus/coordinator.ts',
   'src/sessions/sighting.ts',
   'src/sessions/reads-under-way.ts',
-<<<<<<< ours
   'src/base/write-order.ts',
-=======
-  'src/sessions/write-order.ts',
   'src/nodes/claim.ts',
   'src/nodes/directory.ts',
   'src/services/service-instance.ts',
   'src/services/pick.ts',
->>>>>>> theirs
 ]

@@ -12,16 +12,19 @@ beforeAll(async () => {
   tarball = await pack(await mkdtemp(join(inject('runDirectory'), 'tarball-')))
 }, 120_000)
 
-it('type-checks in a strict TypeScript project, with Express and with Koa', async () => {
+it('type-checks in a strict TypeScript project, with Express, Koa, ws and Socket.IO', async () => {
   const folder = await installConsumer('typescript-consumer', tarball, [
     '@types/express',
     '@types/koa',
+    '@types/ws',
     'express',
     'express-session',
     'ioredis',
     'koa',
     'koa-session',
+    'socket.io',
     'typescript',
+    'ws',
   ])
   const { output } = await runCommand(join(folder, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: folder })
   expect(output.split('\n').filter(concernsUs)).toEqual([])
