@@ -174,7 +174,7 @@ export const defences: readonly Defence[] = [
   {
     name: 'a destroy tells the others',
     file: 'src/sessions/session-destroyer.js',
-    defended: "bus.announce({ type: 'SessionDeleted', ids })",
+    defended: "bus.announce({ type: 'SessionDeleted', ids, ...whyOf(ending) })",
     defenceless: "{ channel: '', message: '' }",
   },
   {
