@@ -459,7 +459,12 @@ describe.skipIf(!realRedis())('events', () => {
     await two.detach()
     transport.end()
     const of = (id: string) => heard.map(each => each.filter(event => event.includes(id)))
-    await until(() => heard.every(each => each.filter(event => event.startsWith('detached')).length === 2))
+    await until(() => heard.every(each => each.filter(event => event.startsWith('detached')).length >= 2))
+    // What comes twice comes before the end of these.
+    for (const reason of ['first', 'second', 'third']) {
+      await (await a.attach()).connection.close({ reason })
+      await until(() => heard.every(each => each.some(event => event.endsWith(`(${reason})`))))
+    }
     for (const each of of(one.id)) {
       expect(each).toEqual([
         `attached ${one.id} ada`,
@@ -500,6 +505,35 @@ describe.skipIf(!realRedis())('events', () => {
     expect(new Set(of(heard[2] as string[])).size).toBe(180)
   })
 
+  it('of a connection that was attached and bound while Redis was away come when it is back, as it is by then', async () => {
+    const proxy = await startProxy(server.port)
+    const { a, b } = await startNodes(server.url, ['a', 'b'], {
+      each: id => (id === 'a' ? { redis: proxy.url, deadline: 300, leaseTtl: 30_000 } : {}),
+    })
+    const heard = eventsOf(b)
+    await until(async () => {
+      await (await a.attach()).connection.detach()
+      return heard.length > 0
+    })
+    await proxy.refuse(true)
+    for (const each of proxy.connections) each.cut()
+    const { connection } = await a.attach()
+    await connection.bind('ada')
+    await proxy.refuse(false)
+    await until(async () => (await b.cluster.connections.count({ user: 'ada' })) === 1)
+    await connection.detach()
+    const of = () => heard.filter(event => event.includes(connection.id))
+    await until(() => of().some(event => event.startsWith('detached')))
+    // Of what was not answered it is not known whether it was told: then it is told again, but never as news of something unknown.
+    const [first = '', ...rest] = of()
+    expect(first).toMatch(/^attached /)
+    expect(rest.filter(event => event.startsWith('bound'))).toEqual([])
+    expect(of().slice(-2)).toEqual([
+      `attached ${connection.id} ada`,
+      `detached ${connection.id} (it was detached)`,
+    ])
+  })
+
   it('do not suffer from a listener that throws', async () => {
     const { a, b } = await startNodes(server.url, ['a', 'b'])
     for (const { cluster } of [a, b])
@@ -535,6 +569,7 @@ describe.skipIf(!realRedis())('the last activity', () => {
   it('is written in batches: a few commands a second for a thousand connections', async () => {
     const { a } = await startNodes(server.url, ['a'])
     const monitor = await Monitor.start(server.port)
+    const started = performance.now()
     const attached = await Promise.all(Array.from({ length: 1_000 }, () => a.attach()))
     for (let nth = 0; nth < 5; nth++) for (const { transport } of attached) transport.speak()
     const key = `activity:{${attached[0]?.connection.id.split('~')[1]}}`
@@ -543,9 +578,11 @@ describe.skipIf(!realRedis())('the last activity', () => {
     // The script, its number of keys, the rows and the activity.
     const sent = (await monitor.told(admin)).filter(args => args[2] === '2' && args[4]?.endsWith(key))
     monitor.stop()
-    // Two hundred at a time; a second may end in between, and the server has to be given the script.
-    expect(written()).toHaveLength(1_000)
-    expect(sent.length).toBeLessThan(50)
+    // Each second one batch may be a small one.
+    const seconds = Math.ceil((performance.now() - started) / 1_000)
+    // And a server that does not know the script is sent it once more.
+    expect(sent.length).toBeLessThanOrEqual(written().length / 200 + seconds + 1)
+    expect(written().length).toBeLessThanOrEqual(1_000 * seconds)
   })
 })
 

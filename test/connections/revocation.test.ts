@@ -380,6 +380,21 @@ describe.skipIf(!realRedis())('several stores on one cluster', () => {
     await closed(third)
     await expect(a.attach({ session: 'of-none' })).rejects.toThrow(SessionRevokedError)
   })
+
+  it('can be asked by a handle where only one of them hashes its ids', async () => {
+    const { a, b } = await startNodes(server.url, ['a', 'b'])
+    const { prefix } = freshNames()
+    const [hashing] = [a, b].map(({ cluster }) => storeOn(cluster, { prefix, hashIds: true }))
+    await hashing?.set('hashed', { user: 'ada' })
+    const [plain, hashed] = [await a.login('ada'), await b.attach({ session: 'hashed' })]
+    const session = hashing?.handleOf('hashed') as SessionHandle
+    for (const { cluster } of [a, b]) {
+      expect(idsOf(await cluster.connections.list({ session }))).toEqual([hashed.connection.id])
+      expect((await cluster.send({ session: String(session) }, 'x', { ack: true })).delivered).toBe(1)
+    }
+    expect(await a.cluster.connections.close({ session })).toMatchObject({ matched: 1, closed: 1 })
+    expect(closingsOf(plain, hashed)).toEqual(['', '1000 '])
+  })
 })
 
 describe.skipIf(!realRedis())('the receipt of a revocation', () => {
