@@ -87,9 +87,9 @@ describe.skipIf(!realRedis())('a connection is closed with its session', () => {
     const attached = await Promise.all(
       Array.from({ length: 620 }, (_, nth) => (nth % 2 ? a : b).login('ada')),
     )
-    expect((await a.store.by('user', 'ada').revoke()).connections).toMatchObject({
-      matched: 620,
-      closed: 620,
+    expect(await a.store.by('user', 'ada').revoke()).toMatchObject({
+      deleted: 620,
+      connections: { matched: 620, closed: 620, nodes: { acked: ['b'], missing: [] } },
     })
     expect(new Set(closingsOf(...attached))).toEqual(new Set(['1008 session revoked']))
   })
@@ -174,7 +174,9 @@ describe.skipIf(!realRedis())('a session that never was, or is over,', () => {
       const error = await errorOf(a.attach({ session, userId: 'ada' }, transport))
       expect(error).toBeInstanceOf(SessionRevokedError)
       expect(error).toMatchObject({ code: 'ERR_SESSION_REVOKED' })
-      expect([transport.openings, transport.closings]).toEqual([0, ['1008 no such session']])
+      // Who has looked first says it in its own words.
+      expect(transport.openings).toBe(0)
+      expect(transport.closings.join()).toMatch(/^1008 (no such session|session expired)$/)
     }
     expect(await admin.keys(`${keyPrefix}{connections,user,session}:*`)).toEqual([])
     expect(await a.cluster.connections.list({ local: true })).toEqual([])
