@@ -20,7 +20,7 @@ import { Sequence } from './sequence.js'
  * KEYS    a key of the server to publish on
  * ARGV    channel, message
  */
-const publishScript = script('publish', `redis.call('PUBLISH', ARGV[1], ARGV[2])`)
+const publishScript = script('publish', `redis.call('PUBLISH', ARGV[1], ARGV[2])`, { inOrder: true })
 
 /** What a node does with what it is told or asked. What it answers must be what JSON can hold; what it throws is told. */
 export type Handler = (body: Json, from: string) => Json | undefined | Promise<Json | undefined>

@@ -59,6 +59,7 @@ export class IoredisPort implements RedisPort {
 
   async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     const plain = !this.#readOnlyScripts && script.lua !== script.plainLua
+    if (script.inOrder) return this.#call(script, 'eval', script.lua, keys, args)
     if (plain) return this.#call(script, 'eval', script.plainLua, keys, args)
     try {
       return await this.#call(script, 'evalsha', script.sha, keys, args)

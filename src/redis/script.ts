@@ -9,9 +9,14 @@ export interface Script {
   readonly plainLua: string
   /** It changes nothing, and answers with bytes. */
   readonly readOnly: boolean
+  /**
+   * It is sent as a whole each time. Others are sent by their digest first, and where a server does not know that, one that was
+   * sent later may be executed before: so what has to be executed in the order in which it was sent is short, and sent like this.
+   */
+  readonly inOrder: boolean
 }
 
-export function script(name: string, lua: string, { readOnly = false } = {}): Script {
+export function script(name: string, lua: string, { readOnly = false, inOrder = false } = {}): Script {
   const text = lua.trim()
   return {
     name,
@@ -19,5 +24,6 @@ export function script(name: string, lua: string, { readOnly = false } = {}): Sc
     sha: createHash('sha1').update(text).digest('hex'),
     plainLua: text.replace(/^#!.*\n/, ''),
     readOnly,
+    inOrder,
   }
 }
