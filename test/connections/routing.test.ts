@@ -419,6 +419,21 @@ describe.skipIf(!realRedis())('the order', () => {
     await inOrder(a, b, 40)
   })
 
+  it('is kept on a Redis Cluster that has forgotten every script while messages are under way', async () => {
+    const { a, b } = await startNodes(redisCluster.client(), ['a', 'b'], { cluster: { deadline: 5_000 } })
+    const { connection, transport } = await b.attach()
+    const numbers = Array.from({ length: 400 }, (_, number) => number)
+    const sends: Promise<unknown>[] = []
+    for (const number of numbers) {
+      if (number % 40 === 0) await Promise.all(redisCluster.nodes.map(node => node.client().script('FLUSH')))
+      sends.push(a.cluster.send({ connection: connection.id }, number))
+      if (number % 4 === 0) await new Promise(setImmediate)
+    }
+    await Promise.all(sends)
+    await until(() => transport.received.at(-1) === numbers.at(-1))
+    expect(transport.received).toEqual(numbers)
+  })
+
   it('of requests is kept on Redis Cluster, where each message comes several times', async () => {
     const { a, b } = await startNodes(redisCluster.client(), ['a', 'b'], { cluster: { deadline: 5_000 } })
     const ran: unknown[] = []
