@@ -1,9 +1,9 @@
-import { isObject } from '../base/checks.js'
+import { objectFrom } from '../base/json.js'
 import type { Lines } from '../bus/lines.js'
-import { Sequence } from '../inbox/sequence.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { Runs } from '../nodes/runs.js'
 import { type ConnectionInfo, infoOf } from './connection-info.js'
+import { RecentlyHeard } from './recently-heard.js'
 import { type Row, rowFrom, rowText } from './row.js'
 
 const VERSION = 1
@@ -34,7 +34,7 @@ interface ConnectionEventsOptions {
 /** What nodes tell each other of their connections. It is written with them, and heard only where somebody listens. */
 export class ConnectionEvents {
   readonly #options: ConnectionEventsOptions
-  readonly #heard = new Sequence()
+  readonly #heard = new RecentlyHeard()
   #told = 0
   /** `again`: it was heard before, and something may have been missed since. */
   #hearing: 'not yet' | 'yes' | 'again' = 'not yet'
@@ -82,20 +82,13 @@ export class ConnectionEvents {
   }
 
   #receive(text: string): void {
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch {
-      return
-    }
-    if (!isObject(value)) return
-    const { v, from, seq, event, id, row: stored, reason } = value as Record<string, unknown>
+    const { v, from, seq, event, id, row: stored, reason } = objectFrom(text) ?? {}
     const known =
       v === VERSION &&
       [from, event, id, stored, reason].every(each => typeof each === 'string') &&
       Number.isSafeInteger(seq)
     const row = known && rowFrom(String(stored))
-    if (!row || from === this.#options.run || !this.#heard.isNext(String(from), Number(seq))) return
+    if (!row || from === this.#options.run || !this.#heard.isNew(String(from), Number(seq))) return
     if (event !== 'attached' && event !== 'bound' && event !== 'detached') return
     this.#options.emit(event, infoOf(String(id), row), String(reason))
   }

@@ -1,5 +1,5 @@
 import { isObject } from '../base/checks.js'
-import type { JsonObject } from '../base/json.js'
+import { type JsonObject, objectFrom } from '../base/json.js'
 
 const VERSION = 1
 
@@ -33,14 +33,9 @@ export function rowText(row: Row): string {
 
 /** Undefined if it is of a version that this code does not know. */
 export function rowFrom(text: string): Row | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (!isObject(value)) return undefined
-  const { v, boot, node, kind, session, user, meta, since, was } = value as Record<string, unknown>
+  const value = objectFrom(text)
+  if (!value) return undefined
+  const { v, boot, node, kind, session, user, meta, since, was } = value
   const known =
     v === VERSION &&
     areTexts([boot, node, kind]) &&
@@ -51,7 +46,7 @@ export function rowFrom(text: string): Row | undefined {
     Number.isFinite(since) &&
     Array.isArray(was) &&
     areTexts(was)
-  return known ? (value as Row) : undefined
+  return known ? (value as unknown as Row) : undefined
 }
 
 function areTexts(values: readonly unknown[]): boolean {

@@ -1,5 +1,5 @@
 import { isObject } from '../base/checks.js'
-import type { Json } from '../base/json.js'
+import { type Json, objectFrom } from '../base/json.js'
 
 const VERSION = 1
 
@@ -32,20 +32,14 @@ export function encodeNodeMessage(message: NodeMessage): string {
 
 /** Undefined if it is none of ours, or of a version that this code does not know. */
 export function decodeNodeMessage(text: string): NodeMessage | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (!isObject(value)) return undefined
-  const message = value as Record<string, unknown>
+  const message = objectFrom(text)
+  if (!message) return undefined
   const { v, from, seq, kind, topic, ask, outcome } = message
   if (v !== VERSION || typeof from !== 'string' || !Number.isSafeInteger(seq)) return undefined
   if (kind !== 'tell' && !Number.isSafeInteger(ask)) return undefined
   const known =
     kind === 'answer' ? isOutcome(outcome) : (kind === 'tell' || kind === 'ask') && typeof topic === 'string'
-  return known ? (value as NodeMessage) : undefined
+  return known ? (message as unknown as NodeMessage) : undefined
 }
 
 function isOutcome(value: unknown): value is Outcome {

@@ -1,4 +1,5 @@
 import { isObject } from '../base/checks.js'
+import { objectFrom } from '../base/json.js'
 
 /** Entries have changed. */
 export interface EntriesMessage {
@@ -16,14 +17,9 @@ interface ReleaseMessage {
 
 /** Undefined if it is none of ours, or of a version that this code does not know: the next question to Redis finds out. */
 export function registryMessageFrom(text: string): EntriesMessage | ReleaseMessage | undefined {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return undefined
-  }
-  if (!isObject(value)) return undefined
-  const { v, from, to, set = {}, gone = [], released } = value as Record<string, unknown>
+  const value = objectFrom(text)
+  if (!value) return undefined
+  const { v, from, to, set = {}, gone = [], released } = value
   if (v !== 1) return undefined
   if (typeof released === 'string') return { released }
   if (typeof from !== 'string' || typeof to !== 'string' || !isObject(set) || !Array.isArray(gone))
