@@ -43,6 +43,12 @@ interface NodesOptions {
   each?: (id: string) => ClusterOptions
 }
 
+/**
+ * A machine that is busy takes its time: a node that is fenced for that is unknown to the others for a while, and no test but
+ * those that say so is about that.
+ */
+export const PATIENT = { deadline: 5_000, leaseTtl: 15_000 }
+
 let opened = 0
 
 /** What no other test uses, of nodes that are to know each other. */
@@ -59,9 +65,11 @@ export async function startNodes<Id extends string>(
   const { keyPrefix, prefix } = freshNames()
   const start = async (nodeId: Id) => {
     const options = { redis, keyPrefix, nodeId, ...cluster, ...each?.(nodeId) }
-    // A machine that is busy takes its time, and no test but those that say so is about that.
-    const started = await startCluster({ deadline: 5_000, ...options })
-    return [nodeId, nodeOn(started, { prefix, deadline: options.deadline ?? 5_000, ...store })] as const
+    const started = await startCluster({ ...PATIENT, ...options })
+    return [
+      nodeId,
+      nodeOn(started, { prefix, deadline: options.deadline ?? PATIENT.deadline, ...store }),
+    ] as const
   }
   const nodes = await Promise.all(ids.map(start))
   await Promise.all(nodes.map(([, node]) => knowing(node, ids)))

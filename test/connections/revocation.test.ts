@@ -22,7 +22,16 @@ import { startProxy, type TcpProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { FakeTransport } from './fake-transport.js'
-import { type Attached, errorOf, freshNames, idsOf, nodeOn, startNodes, storeOn } from './open-nodes.js'
+import {
+  type Attached,
+  errorOf,
+  freshNames,
+  idsOf,
+  nodeOn,
+  PATIENT,
+  startNodes,
+  storeOn,
+} from './open-nodes.js'
 
 expectNoUnhandledRejections()
 
@@ -118,7 +127,7 @@ describe.skipIf(!realRedis())('a connection is closed with its session', () => {
   it('that a store elsewhere ends, which is on no cluster, or has no cache', async () => {
     const { keyPrefix, prefix } = freshNames()
     const { a } = await startNodes(server.url, ['a'], { cluster: { keyPrefix }, store: { prefix } })
-    const b = nodeOn(await startCluster({ redis: server.url, keyPrefix, nodeId: 'b' }), {
+    const b = nodeOn(await startCluster({ ...PATIENT, redis: server.url, keyPrefix, nodeId: 'b' }), {
       prefix,
       cache: false,
     })
@@ -272,7 +281,7 @@ describe.skipIf(!realRedis())('where ids are hashed', () => {
     async (one, other) => {
       const { keyPrefix, prefix } = freshNames()
       const start = async (nodeId: string, hashIds: IdHashing) => {
-        const cluster = await startCluster({ redis: server.url, keyPrefix, nodeId })
+        const cluster = await startCluster({ ...PATIENT, redis: server.url, keyPrefix, nodeId })
         return nodeOn(cluster, { prefix, hashIds })
       }
       const [a, b] = [await start('a', one), await start('b', other)]
