@@ -469,6 +469,8 @@ describe.skipIf(!realRedis())('events', () => {
       expect(each).toEqual([
         `attached ${one.id} ada`,
         `bound ${one.id} bob`,
+        // Its metadata has changed.
+        `bound ${one.id} bob`,
         `bound ${one.id} null`,
         `detached ${one.id} (it was closed by the other side)`,
       ])
