@@ -36,8 +36,7 @@ export class World {
    */
   async input(id, line) {
     const [verb = '', ...rest] = line.split(/\s+/)
-    // Of one that has come this moment the roster may not have heard.
-    const connection = this.#roster.get(id) ?? (await this.#cluster.connections.get(id))
+    const connection = this.#roster.get(id) ?? (await this.#find(id))
     if (!connection) return 'The world does not know you yet. Try again in a moment.'
     if (verb === 'quit') {
       await this.#cluster.connections.close({ connection: id }, { reason: 'Goodbye.' })
@@ -57,6 +56,17 @@ export class World {
       default:
         return 'Try: look, go <exit>, say <words>, quit.'
     }
+  }
+
+  /**
+   * One that has come this moment; or this process has heard nothing for a while, and may have missed others, too.
+   *
+   * @param {string} id
+   */
+  async #find(id) {
+    const found = await this.#cluster.connections.get(id)
+    if (found) void this.#roster.reconcile()
+    return found
   }
 
   /**

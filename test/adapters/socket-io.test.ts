@@ -21,7 +21,11 @@ interface Served {
   readonly asked: string[]
 }
 
-async function serve(options: SocketIoTransportOptions = {}, on?: Site): Promise<Served> {
+async function serve(
+  options: SocketIoTransportOptions = {},
+  on?: Site,
+  knownWhoItIs = async () => {},
+): Promise<Served> {
   const site = on ?? (await startSite(redis))
   const io = new Server(site.server, {
     connectionStateRecovery: { maxDisconnectionDuration: 60_000, skipMiddlewares: true },
@@ -32,7 +36,7 @@ async function serve(options: SocketIoTransportOptions = {}, on?: Site): Promise
   const sessionOf = (socket: { request: unknown }) => (socket.request as Request).session
   io.use((socket, next) => {
     served.asked.push(socket.id)
-    next()
+    knownWhoItIs().then(() => next(), next)
   })
   attachSocketIo(io, site.cluster, {
     ...options,
@@ -105,9 +109,10 @@ it.each([[['websocket']], [['polling', 'websocket']], [['polling']]])(
 
 it('guards: what is sent at once waits until the session is confirmed, and none of it is lost', async () => {
   const slow = await startRedis()
-  const { site, heard, connections } = await serve({}, await startSite(slow, { deadline: 10_000 }))
+  // From when on it would be given what comes.
+  const pause = () => slow.pause()
+  const { site, heard, connections } = await serve({}, await startSite(slow, { deadline: 10_000 }), pause)
   const cookie = await site.logIn('ada')
-  await slow.pause()
   const ada = new Client(site, cookie)
   for (let nth = 0; nth < 100; nth++) ada.socket.emit('say', nth)
   await until(() => ada.socket.connected)
@@ -124,6 +129,7 @@ it('refuses a socket of no session, and nothing that it has sent is handled', as
   nobody.socket.emit('say', 'hello')
   await until(() => nobody.disconnected)
   expect(nobody.closed).toMatchObject({ code: 1008 })
+  await until(() => refused.length > 0)
   expect(refused).toMatchObject([{ code: 'ERR_SESSION_REVOKED' }])
   expect(heard).toEqual([])
   await holds(site, 0)
@@ -176,7 +182,7 @@ it('guards: a recovered socket is refused whose session was revoked while it was
     client.socket.emit('say', 'back')
   }
   await until(() => ada.disconnected)
-  await until(() => heard.length === 1)
+  await until(() => heard.length === 1 && refused.length === 1)
   // Both came back as those they had been, and nobody asked them anything; so this is what it was about.
   expect([recovered, asked.length - before]).toEqual([[true, true], 0])
   expect([ada.closed, refused]).toMatchObject([{ code: 1008 }, [{ code: 'ERR_SESSION_REVOKED' }]])

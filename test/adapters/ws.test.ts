@@ -19,7 +19,12 @@ interface Served {
 }
 
 /** A site that greets everybody, and writes down what it is told. */
-async function serve(options: WsOptions = {}, attach: AttachOptions = {}, on?: Site): Promise<Served> {
+async function serve(
+  options: WsOptions = {},
+  attach: AttachOptions = {},
+  on?: Site,
+  knownWhoItIs = async () => {},
+): Promise<Served> {
   const site = on ?? (await startSite(redis))
   const sockets = new WebSocketServer({ noServer: true })
   const heard: string[] = []
@@ -27,6 +32,7 @@ async function serve(options: WsOptions = {}, attach: AttachOptions = {}, on?: S
   const connections: Connection[] = []
   site.server.on('upgrade', async (request, stream, head) => {
     const session = await sessionOf(site, request)
+    await knownWhoItIs()
     sockets.handleUpgrade(request, stream, head, async socket => {
       try {
         const given = { session, userId: session.userName, ...attach }
@@ -78,9 +84,10 @@ it('takes text as it is and anything else as JSON, in both directions', async ()
 
 it('guards: what is sent at once waits until the session is confirmed, and none of it is lost', async () => {
   const slow = await startRedis()
-  const { site, heard } = await serve({}, {}, await startSite(slow, { deadline: 10_000 }))
+  // From when on it would be given what comes.
+  const pause = () => slow.pause()
+  const { site, heard } = await serve({}, {}, await startSite(slow, { deadline: 10_000 }), pause)
   const cookie = await site.logIn('ada')
-  await slow.pause()
   const ada = new Client(site, cookie)
   ada.socket.on('open', () => {
     for (let nth = 0; nth < 100; nth++) ada.socket.send(`${nth}`)
@@ -99,6 +106,7 @@ it('refuses a socket of no session, and nothing that it has sent is handled', as
   const nobody = new Client(site)
   nobody.socket.on('open', () => nobody.socket.send('hello'))
   expect((await nobody.ends())[0]).toBe(1008)
+  await until(() => refused.length > 0)
   expect(refused.map(({ code }) => code)).toEqual(['ERR_SESSION_REVOKED'])
   expect(heard).toEqual([])
 })

@@ -53,21 +53,28 @@ it('guards: whoever is announced and leaves at once is said to have left', async
     end()
     await attached.catch(() => {})
   }
-  await until(() => heard > 0 && known.size === 0)
-  // Nothing comes late that would be taken for somebody.
-  await watching.connections.attach({ ...socket }, { userId: 'last' })
-  expect(known.size).toBe(1)
+  const { id } = await holder.connections.attach({ ...socket })
+  await until(() => known.has(id) && known.size === 1, {
+    message: () => `nobody but ${id} to be left of ${heard}`,
+  })
 })
 
 it.skipIf(!realRedis())('guards: they are announced again when Redis has lost them', async () => {
   const redis = await startRedis()
+  const proxy = await startProxy(redis.port)
   const registry = registryOn(redis)
-  const holder = await startCluster(registry)
+  const holder = await startCluster({ ...registry, redis: proxy.url, leaseTtl: 60_000 })
   const watching = await startCluster(registry)
-  const { id } = await holder.connections.attach({ ...socket }, { userId: 'ada' })
-  await holder.connections.reconcile()
-  await redis.restart()
-  // Whoever asked Redis before they were written again has heard of none.
   const known = heardBy(watching)
+  const { id } = await holder.connections.attach({ ...socket }, { userId: 'ada' })
+  await until(() => known.get(id) === 'ada')
+  await proxy.refuse(true)
+  for (const connection of proxy.connections) connection.cut()
+  await redis.restart()
+  known.clear()
+  // Whoever does not hear cannot be told.
+  const admin = redis.client()
+  await until(async () => ((await admin.pubsub('CHANNELS', '*connections:*')) as string[]).length > 0)
+  await proxy.refuse(false)
   await until(() => known.get(id) === 'ada')
 })
