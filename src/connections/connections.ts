@@ -24,9 +24,9 @@ import { CLOSINGS, type Closing, type Transport } from './transport.js'
 
 export interface AttachOptions {
   /** The session that it lives and dies with: its id, or `req.session` or `ctx.session`. @default none */
-  session?: GivenSession | undefined
+  session?: GivenSession
   /** The same, by its id. */
-  sessionId?: string | undefined
+  sessionId?: string
   /** Whose it is. @default nobody's */
   userId?: string | number | undefined
   /** What others are to know of it: what JSON can hold, up to 8 KiB. @default {} */
@@ -104,6 +104,11 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     const { membership, local, registrar, clock, nodeId } = this.#options
     checkCallOptions('attach', options, ATTACH_OPTIONS)
     const { session, sessionId, userId, meta } = options
+    // A middleware that was forgotten must not make connections that no logout closes.
+    for (const name of ['session', 'sessionId'] as const) {
+      if (name in options && options[name] === undefined)
+        throw new OptionError(`${name}: got undefined; leave it out for a connection without a session`)
+    }
     if (session !== undefined && sessionId !== undefined)
       throw new OptionError('session, sessionId: allowed is one of them')
     text('transport.kind', methods('transport', transport, ['send', 'close', 'onClose']).kind)

@@ -78,6 +78,11 @@ describe.skipIf(!realRedis())('what is asked about connections', () => {
 
   const bad: [what: string, ask: Ask, message: RegExp][] = [
     ['no transport', ({ cluster }) => cluster.connections.attach(undefined as never), /^transport: /],
+    [
+      'a session of a middleware that was forgotten',
+      attach({ session: undefined }),
+      /^session: got undefined/,
+    ],
     ['null for a transport', attach({}, null), /^transport: /],
     ['a socket in place of its adapter', attach({}, { send() {}, close() {} }), /^transport: .*onClose/],
     ['a transport without a kind', attach({}, Object.assign(transport(), { kind: 7 })), /^transport\.kind: /],

@@ -50,7 +50,7 @@ describe('attaching', () => {
     const attachTo = (sessionId?: string) => {
       const transport = new FakeTransport()
       transports.push(transport)
-      return cluster.connections.attach(transport, { sessionId })
+      return cluster.connections.attach(transport, sessionId === undefined ? {} : { sessionId })
     }
     await attach()
     const before = [attachTo(), attachTo('s')].map(each => each.catch((error: unknown) => error))
