@@ -64,12 +64,15 @@ export class RevokedConnections implements Revocation {
       // What has died with its node was not closed by this; what this node has no more was, by the message.
       const there = connections.length - dispatched.lost
       let open = 0
-      for (const { node, listed } of dispatched.holders.values()) if (missing.has(node)) open += listed
+      for (const { node, listed } of dispatched.holders.values())
+        if (answers.missing.includes(node)) open += listed
       matched += there
       closed += there - open
     }
     // Nobody knows who holds some.
     if (!after || before.includes(false)) for (const node of router.others) missing.add(node)
+    // Who has answered once, and then not, has not said that all of its connections are closed.
+    for (const node of missing) acked.delete(node)
     return { matched, closed, nodes: { acked: [...acked], missing: [...missing] } }
   }
 
