@@ -1,6 +1,7 @@
 // @ts-check
 // One node in a process of its own, driven over IPC: a test can kill it and stop it, which it cannot do to itself.
 import { SessionCluster } from 'clustered-redis-store'
+import { answerCalls } from '../support/answer-calls.js'
 
 const cluster = new SessionCluster(JSON.parse(process.argv[2] ?? '{}'))
 /** @type {import('clustered-redis-store').Claim | undefined} */
@@ -29,17 +30,7 @@ const calls = {
   service: description => cluster.services.register(description).then(() => {}),
 }
 
-process.on(
-  'message',
-  async (/** @type {{ id: number, call: string, args: unknown[] }} */ { id, call, args }) => {
-    try {
-      const result = await calls[call]?.(...args)
-      process.send?.({ id, result })
-    } catch (error) {
-      process.send?.({ id, error: /** @type {{ code?: string }} */ (error).code ?? String(error) })
-    }
-  },
-)
+answerCalls(calls)
 
 await cluster.start()
 process.send?.({ id: 0 })

@@ -2,6 +2,7 @@
 // A node with live connections in a process of its own, driven over IPC: a test can kill it and stop it. Its connections have no
 // socket behind them.
 import { ClusteredRedisStore, SessionCluster } from 'clustered-redis-store'
+import { answerCalls } from '../support/answer-calls.js'
 
 const options = JSON.parse(process.argv[2] ?? '{}')
 const cluster = new SessionCluster(options)
@@ -92,17 +93,7 @@ const calls = {
   },
 }
 
-process.on(
-  'message',
-  async (/** @type {{ id: number, call: string, args: unknown[] }} */ { id, call, args }) => {
-    try {
-      const result = await calls[call]?.(...args)
-      process.send?.({ id, result })
-    } catch (error) {
-      process.send?.({ id, error: /** @type {{ code?: string }} */ (error).code ?? String(error) })
-    }
-  },
-)
+answerCalls(calls)
 
 await cluster.start()
 process.send?.({ id: 0 })
