@@ -44,7 +44,8 @@ export class Line {
   readonly #listener: LineListener
   readonly #lease = new EchoLease()
   #subscription: Subscription | undefined
-  /** The channels that the server has confirmed. */
+  /** The channels that the server has been asked for on this subscription, and those that it has confirmed. */
+  #asked = new Set<string>()
   #heard = new Set<string>()
   #replicationId = ''
   #retryIn = FIRST_RETRY
@@ -116,6 +117,7 @@ export class Line {
     this.#lease.reset()
     this.#replicationId = ''
     this.trouble = 'no probe has come back yet'
+    this.#asked = new Set(channels)
     this.#heard = new Set(channels)
     this.#listener.hearing(channels)
     void this.#catchUp(subscription)
@@ -124,8 +126,9 @@ export class Line {
 
   /** Subscribes to what has come to the channels since. The lease is as good for them: it says that nothing was lost. */
   async #catchUp(subscription: Subscription): Promise<void> {
-    const late = this.#options.channels().filter(channel => !this.#heard.has(channel))
+    const late = this.#options.channels().filter(channel => !this.#asked.has(channel))
     if (late.length === 0) return
+    for (const channel of late) this.#asked.add(channel)
     try {
       await subscription.add(late)
     } catch (error) {

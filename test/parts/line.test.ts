@@ -419,6 +419,24 @@ describe('a channel that comes later', () => {
     expect(line.hears('another')).toBe(true)
   })
 
+  it('is asked for once, and told of once, however soon the next one comes', async () => {
+    const added: (readonly string[])[] = []
+    const confirm: (() => void)[] = []
+    add = more => {
+      added.push(more)
+      return new Promise(resolve => confirm.push(resolve))
+    }
+    await start()
+    channels = ['channel', 'another']
+    line.carry()
+    channels = ['channel', 'another', 'a third']
+    line.carry()
+    for (const each of confirm) each()
+    await settled()
+    expect(added).toEqual([['another'], ['a third']])
+    expect(told.slice(2)).toEqual(['hearing another', 'hearing a third'])
+  })
+
   it('is taken along by a subscription that is being opened', async () => {
     subscribe = async () => {
       channels = ['channel', 'another']
