@@ -1,3 +1,4 @@
+import { checkCallOptions } from '../base/call-options.js'
 import { duration, metaOf, nameOf, orElse, whole } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import { ClaimTakenError, type Owner, StaleTokenError } from '../base/cluster-errors.js'
@@ -57,6 +58,7 @@ export class Claims {
    * that holds it already gets the same claim again.
    */
   async acquire(name: string, options: AcquireOptions = {}): Promise<Claim> {
+    checkCallOptions('acquire', options, { ttl: 'anything', wait: 'anything', meta: 'anything' })
     const { clock, leaseTtl, heartbeat: askEvery } = this.#options
     const given = nameOf('name', name)
     const ttl = duration('ttl', orElse(options.ttl, leaseTtl), 100)

@@ -3,6 +3,7 @@ import { FencedError, NodeIdConflictError, type Owner } from '../base/cluster-er
 import type { EmitClusterEvent, NodeRef } from '../base/cluster-events.js'
 import { ClosedError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import type { Change } from './directory.js'
 import type { Entry } from './entry.js'
 import { Lease, type LeaseState } from './lease.js'
 import type { Registry } from './registry.js'
@@ -77,6 +78,14 @@ export class Membership {
         },
       },
     )
+    options.registry.listen(changes => this.#noticeTakeover(changes))
+  }
+
+  /** Somebody has taken the id: acting on until the next heartbeat says so would be acting in the name of another. */
+  #noticeTakeover(changes: readonly Change[]): void {
+    const taken = ({ after }: Change) => after?.node?.id === this.#options.node.id && after.boot !== this.boot
+    // What it hears is only the reason to ask: Redis says who holds the lease.
+    if (this.isActive && changes.some(taken)) this.#lease.update().catch(() => {})
   }
 
   get state(): LeaseState {

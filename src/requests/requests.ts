@@ -1,3 +1,4 @@
+import { checkCallOptions } from '../base/call-options.js'
 import { duration, isObject, nameOf, orElse } from '../base/checks.js'
 import { RequestError } from '../base/connection-errors.js'
 import { OptionError } from '../base/errors.js'
@@ -7,7 +8,6 @@ import { payloadOf } from '../inbox/payload.js'
 import type { Membership } from '../nodes/membership.js'
 import type { Runs } from '../nodes/runs.js'
 import type { Services } from '../services/services.js'
-import { checkCallOptions } from '../sessions/call-options.js'
 
 /** Who is asked: a node by its id, or one node that has an instance of a service. */
 export type RequestTarget = { readonly node: string } | { readonly service: string }

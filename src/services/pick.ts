@@ -4,7 +4,12 @@ import type { ServiceInstance } from './service-instance.js'
 /** Chooses one of several instances, of which there is one at least. */
 export type Choose = (instances: readonly ServiceInstance[]) => ServiceInstance | undefined
 
-export type PickStrategy = 'round-robin' | 'random' | 'zone-first' | Choose
+const STRATEGIES = ['round-robin', 'random', 'zone-first'] as const
+export type PickStrategy = (typeof STRATEGIES)[number] | Choose
+
+export function checkStrategy(strategy: PickStrategy): void {
+  if (typeof strategy !== 'function') oneOf('strategy', strategy, STRATEGIES)
+}
 
 /** Remembers whose turn it is. */
 export class Rotation {
@@ -26,7 +31,7 @@ export function choose(
   rotation: Rotation,
 ): ServiceInstance | undefined {
   if (typeof strategy === 'function') return strategy(instances)
-  switch (oneOf('strategy', strategy, ['round-robin', 'random', 'zone-first'] as const)) {
+  switch (strategy) {
     case 'round-robin':
       return rotation.next(name, instances)
     case 'random':

@@ -8,6 +8,8 @@ export type ServiceStatus = (typeof STATUSES)[number]
 const SCHEME = /^[a-z][a-z\d+.-]*$/i
 /** What would end a host, in a URL, or stand before it. */
 const BEYOND_HOST = /[\s@/\\?#]/
+/** They go along with every heartbeat. */
+const MOST_TAGS = 64
 
 /** What is registered. */
 export interface ServiceDescription {
@@ -57,7 +59,6 @@ export interface ServiceFilter {
 }
 
 export function instanceOf(description: ServiceDescription, node: string | null): ServiceInstance {
-  if (!isObject(description)) throw new OptionError('register: needs { name, host, port }')
   const { zone, tags } = description
   const name = nameOf('name', description.name)
   const protocol = nameOf('protocol', orElse(description.protocol, 'http'))
@@ -118,5 +119,6 @@ export function matches(
 function tagsOf(tags: readonly string[] | undefined): string[] {
   const given: unknown = orElse(tags, [])
   if (!Array.isArray(given)) throw new OptionError('tags: allowed is a list of names')
+  if (given.length > MOST_TAGS) throw new OptionError(`tags: got ${given.length}, allowed are ${MOST_TAGS}`)
   return given.map(tag => nameOf('tags', tag))
 }

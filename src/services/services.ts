@@ -1,3 +1,4 @@
+import { checkCallOptions } from '../base/call-options.js'
 import { duration, nameOf, orElse } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import { FencedError } from '../base/cluster-errors.js'
@@ -6,7 +7,7 @@ import { Lease } from '../nodes/lease.js'
 import type { Membership } from '../nodes/membership.js'
 import type { Registry } from '../nodes/registry.js'
 import { fieldOfInstance } from '../nodes/registry-keys.js'
-import { choose, type PickStrategy, Rotation } from './pick.js'
+import { checkStrategy, choose, type PickStrategy, Rotation } from './pick.js'
 import { fetchFrom } from './service-fetch.js'
 import {
   checkFilter,
@@ -21,6 +22,16 @@ import { ServiceView } from './service-view.js'
 
 /** How often an instance without a node says that it is alive, in its `ttl`. */
 const BEATS_PER_TTL = 3
+
+const FILTER = { zone: 'anything', tags: 'anything', meta: 'anything' } as const
+const DESCRIPTION = {
+  name: 'anything',
+  host: 'anything',
+  port: 'anything',
+  protocol: 'anything',
+  status: 'anything',
+  ...FILTER,
+} as const
 
 export interface RegisterOptions extends ServiceDescription {
   /**
@@ -59,8 +70,9 @@ export class Services {
 
   /** Makes an instance known. It is gone when this process has left, or has died and its lease has ended. */
   async register(options: RegisterOptions): Promise<ServiceRegistration> {
+    checkCallOptions('register', options, { ...DESCRIPTION, ttl: 'anything' })
     const { membership } = this.#options
-    const alone = options?.ttl !== undefined || membership.state === 'idle'
+    const alone = options.ttl !== undefined || membership.state === 'idle'
     const instance = instanceOf(options, alone ? null : membership.self.id)
     return alone
       ? this.#registerAlone(instance, duration('ttl', orElse(options.ttl, 90_000), 100))
@@ -69,10 +81,8 @@ export class Services {
 
   /** All that match, whatever their status if the filter names none. */
   async find(name: string, filter: ServiceFilter = {}): Promise<ServiceInstance[]> {
-    const given = nameOf('name', name)
-    checkFilter(filter)
-    const instances = (await this.#view.current()).get(given) ?? []
-    return instances.filter(instance => matches(instance, filter))
+    checkCallOptions('find', filter, { ...FILTER, status: 'anything' })
+    return this.#matching(name, filter)
   }
 
   /** Of services that have an instance. */
@@ -87,10 +97,12 @@ export class Services {
 
   /** One that is UP; null if none is. */
   async pick(name: string, options: PickOptions = {}): Promise<ServiceInstance | null> {
+    checkCallOptions('pick', options, { ...FILTER, strategy: 'anything', exclude: 'anything' })
     const { strategy = 'round-robin', exclude = [], zone, tags, meta } = options
+    checkStrategy(strategy)
     const filter = { status: 'UP' as const, tags, meta, zone: strategy === 'zone-first' ? undefined : zone }
     const excluded = new Set(exclude.map(({ id }) => id))
-    const instances = (await this.find(name, filter)).filter(({ id }) => !excluded.has(id))
+    const instances = (await this.#matching(name, filter)).filter(({ id }) => !excluded.has(id))
     if (instances.length === 0) return null
     return choose(strategy, { name, zone }, instances, this.#rotation) ?? null
   }
@@ -108,6 +120,13 @@ export class Services {
   /** What no node takes along. @internal */
   async leave(): Promise<void> {
     await Promise.all([...this.#standalone].map(lease => lease.leave()))
+  }
+
+  async #matching(name: string, filter: ServiceFilter): Promise<ServiceInstance[]> {
+    const given = nameOf('name', name)
+    checkFilter(filter)
+    const instances = (await this.#view.current()).get(given) ?? []
+    return instances.filter(instance => matches(instance, filter))
   }
 
   async #registerOnNode(first: ServiceInstance): Promise<ServiceRegistration> {

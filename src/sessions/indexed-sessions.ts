@@ -1,3 +1,4 @@
+import { checkCallOptions } from '../base/call-options.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import { ClosedError, PartialError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
@@ -6,7 +7,6 @@ import type { IndexedValue } from '../indexes/index-entries.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import { BULK_OPTIONS, type BulkDeletion, type BulkOptions, type BulkResult } from './bulk-deletion.js'
-import { checkCallOptions } from './call-options.js'
 import type { IndexLookup } from './index-lookup.js'
 import type { SessionView } from './session-view.js'
 

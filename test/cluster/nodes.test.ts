@@ -296,6 +296,15 @@ describe('two processes with one node id', () => {
     await until(async () => (await a.handles.resolve('handle'))?.boot === a.boot)
   })
 
+  it("'takeover': the first is fenced at once, long before its next heartbeat", async () => {
+    const registry = { ...registryOn(server), leaseTtl: 60_000, heartbeat: 20_000 }
+    const a = await startCluster({ ...registry, nodeId: 'same' })
+    const claim = await a.claims.acquire('job')
+    await startCluster({ ...registry, nodeId: 'same', onNodeIdConflict: 'takeover' })
+    await until(() => a.state === 'fenced')
+    expect(claim.signal.reason).toMatchObject({ code: 'ERR_CLAIM_LOST' })
+  })
+
   it('a start that was refused can be repeated', async () => {
     const registry = registryOn(server)
     const a = await startCluster({ ...registry, nodeId: 'same' })

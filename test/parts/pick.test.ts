@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { choose, type PickStrategy, Rotation } from '../../src/services/pick.js'
+import { checkStrategy, choose, type PickStrategy, Rotation } from '../../src/services/pick.js'
 import { instanceOf } from '../../src/services/service-instance.js'
 
 const at = (port: number, zone: string) => instanceOf({ name: 'users', host: 'h', port, zone }, null)
@@ -48,7 +48,7 @@ describe('an instance', () => {
   })
 
   it('is chosen in no other way', () => {
-    expect(() => pick('sticky' as PickStrategy, 1)).toThrow(
+    expect(() => checkStrategy('sticky' as PickStrategy)).toThrow(
       "strategy: got 'sticky', allowed is 'round-robin', 'random' or 'zone-first'",
     )
   })

@@ -46,7 +46,6 @@ describe('what is registered', () => {
   })
 
   it.each<[what: string, description: object | null, message: string]>([
-    ['no object', null, 'register: needs { name, host, port }'],
     ['no name', { ...USERS, name: '' }, "name: got ''"],
     ['no port', { ...USERS, port: 0 }, 'port: got 0'],
     ['a port too high', { ...USERS, port: 65_536 }, 'port: got 65536'],

@@ -1,4 +1,4 @@
-import { OptionError } from '../base/errors.js'
+import { OptionError } from './errors.js'
 
 type Kind = 'a function' | 'an AbortSignal' | 'true or false' | 'anything'
 
