@@ -9,7 +9,7 @@ export default defineConfig({
     pool: 'forks',
     // One more than the cores of a small machine: much of the time is spent waiting for Redis.
     maxWorkers: 3,
-    testTimeout: 20_000,
+    testTimeout: 40_000,
     hookTimeout: 60_000,
     reporters: ['default', './test/support/summary-reporter.ts'],
   },

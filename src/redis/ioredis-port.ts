@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import calculateSlot from 'cluster-key-slot'
 import { type Cluster, Redis } from 'ioredis'
 import { Confirmers } from './confirmers.js'
@@ -149,9 +150,14 @@ function reconnectAfter(attempt: number): number {
   return Math.min(LONGEST_PAUSE, 50 * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2)
 }
 
+/** Startup nodes may hold a password, so they are told apart by their digest: the answer may be printed. */
 function serversOf(client: Redis | Cluster): string {
-  if (client.isCluster)
-    return JSON.stringify((client as unknown as { startupNodes?: unknown }).startupNodes ?? 'cluster')
+  if (client.isCluster) {
+    const { startupNodes } = client as unknown as { startupNodes?: unknown }
+    return createHash('sha256')
+      .update(JSON.stringify(startupNodes ?? []))
+      .digest('hex')
+  }
   const { name, path, host, port } = (client as Redis).options
   return name ?? path ?? `${host}:${port}`
 }

@@ -7,15 +7,15 @@ import type { ClusterOptions, ConnectionInfo, SessionCluster } from '../../src/i
 import { HEARTBEAT, LEASE, registryOn } from '../cluster/open-cluster.js'
 import { Monitor } from '../support/monitor.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { startStopwatch } from '../support/stopwatch.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { attachMany, FAST, forkHolder, startHolder } from './open-holder.js'
 
 expectNoUnhandledRejections()
 
-/** By how much a busy machine may be late. */
+/** By how much anything may be late. */
 const LATE = 800
-const now = () => performance.now()
 
 /** A server of the test's own, which ends after the nodes that were started on it. */
 async function ownRedis(): Promise<{
@@ -62,9 +62,9 @@ describe.skipIf(!realRedis())('kill -9 of a node with connections', () => {
     const active = await a.cluster.connections.lastActivity(id)
     const monitor = await Monitor.start(server.port)
     await victim.kill()
-    const killed = now()
+    const sinceKilled = startStopwatch(server.pid)
     await until(async () => (await countOf(a.cluster)) === 600)
-    expect(now() - killed).toBeLessThan(LEASE + LATE)
+    expect(sinceKilled()).toBeLessThan(LEASE + LATE)
     expect(await a.cluster.connections.get(id)).toBeNull()
     expect(await a.cluster.connections.list({ user: 'ada' })).toEqual([])
     await until(async () => {
@@ -103,19 +103,20 @@ describe.skipIf(!realRedis())('a Redis that has lost its data', () => {
       await until(async () => (await countOf(a.cluster)) === 1_000)
       if (how === 'flushed') await server.client().flushall()
       else await server.restart()
-      const lost = now()
+      const sinceLost = startStopwatch(server.pid)
       await until(async () => {
         const refs = await b.cluster.connections.list({ user: 'bob' }).catch(() => [])
         return refs.length === 300 && refs.every(({ meta }) => meta.kept === true)
       })
       // The client comes back, a heartbeat goes out, and all are written.
-      expect(now() - lost).toBeLessThan(2 * HEARTBEAT + FAST.deadline + LATE)
+      expect(sinceLost()).toBeLessThan(2 * HEARTBEAT + FAST.deadline + LATE)
       await until(() => bound.every(({ transport }) => !transport.isOpen))
       await until(async () => (await child.call<string[]>('open')).length === 500)
-      expect(now() - lost).toBeLessThan(3_000 + LATE)
+      expect(sinceLost()).toBeLessThan(3_000 + LATE)
       expect(anonymous.every(({ transport }) => transport.isOpen)).toBe(true)
       await until(async () => (await countOf(a.cluster)) === 800 && (await countOf(b.cluster)) === 800)
-      expect(await child.call('said')).toEqual(['active'])
+      // It may have been suspect, never fenced.
+      expect(new Set(await child.call<string[]>('said'))).toEqual(new Set(['active']))
       await child.kill()
     },
   )
@@ -126,17 +127,18 @@ describe.skipIf(!realRedis())('a Redis that does not answer for five seconds', (
     const { server, registry } = await ownRedis()
     const a = await startHolder({ ...registry, nodeId: 'a' })
     const b = await startHolder({ ...registry, nodeId: 'b' })
-    const child = await forkHolder({ ...registry, nodeId: 'child' })
+    // Hundreds at once take their time where others are at work.
+    const child = await forkHolder({ ...registry, deadline: 5_000, nodeId: 'child' })
     for (const user of ['ada', 'bob']) await a.store.set(`s-${user}`, { user })
     await child.call('attachMany', 400, { sessionId: 's-ada' })
     const own = await attachMany(a, 300, { sessionId: 's-ada', userId: 'ada' })
     await attachMany(b, 300, { sessionId: 's-bob', userId: 'bob' })
     await until(async () => (await countOf(a.cluster)) === 1_000)
     await server.pause()
-    const began = now()
+    const began = performance.now()
     const [one] = own as [(typeof own)[number]]
-    while (now() - began < 5_000) {
-      const asked = now()
+    while (performance.now() - began < 5_000) {
+      const sinceAsked = startStopwatch()
       // To its own at once, whatever becomes of the rest.
       const before = one.transport.received.length
       const sent = a.cluster.send({ user: 'ada' }, { n: 1 })
@@ -144,7 +146,7 @@ describe.skipIf(!realRedis())('a Redis that does not answer for five seconds', (
       expect(one.transport.received.length).toBe(before + 1)
       const receipt = await a.cluster.send({ connection: one.connection.id }, 'x', { ack: true })
       expect(receipt).toMatchObject({ matched: 1, delivered: 1 })
-      expect(now() - asked).toBeLessThan(FAST.deadline + LATE)
+      expect(sinceAsked()).toBeLessThan(FAST.deadline + LATE)
       await sent
       const revoked = await a.store
         .by('user', 'bob')
@@ -155,7 +157,7 @@ describe.skipIf(!realRedis())('a Redis that does not answer for five seconds', (
       expect(closed.closed).toBe(0)
       // While their leases stand, as far as is known.
       expect(closed.nodes).toEqual({ acked: [], missing: expect.arrayContaining(['b', 'child']) })
-      expect(now() - asked).toBeLessThan(6 * FAST.deadline + LATE)
+      expect(sinceAsked()).toBeLessThan(6 * FAST.deadline + LATE)
     }
     const attached = await a.attach({ userId: 'cyd' })
     await expect(a.attach({ sessionId: 's-ada' })).rejects.toMatchObject({

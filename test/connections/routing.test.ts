@@ -7,6 +7,7 @@ import { openCluster } from '../cluster/open-cluster.js'
 import { Monitor } from '../support/monitor.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { startStopwatch } from '../support/stopwatch.js'
 import { startProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
@@ -220,8 +221,9 @@ describe.skipIf(!realRedis())('the receipt', () => {
     const [silent, heard] = [await b.attach({ userId: 'ada' }), await c.attach({ userId: 'ada' })]
     for (const connection of proxy.connections) connection.holdReplies()
     const started = performance.now()
+    const elapsed = startStopwatch()
     const receipt = await a.cluster.send({ user: 'ada' }, 'x', { ack: true, timeout: 150 })
-    const took = performance.now() - started
+    const [took, counted] = [performance.now() - started, elapsed()]
     expect(receipt).toEqual({
       matched: 2,
       delivered: 1,
@@ -230,7 +232,7 @@ describe.skipIf(!realRedis())('the receipt', () => {
       nodes: { acked: ['c'], missing: ['b'] },
     })
     expect(took).toBeGreaterThanOrEqual(145)
-    expect(took).toBeLessThan(1_000)
+    expect(counted).toBeLessThan(1_000)
     expect(await a.cluster.connections.close({ user: 'ada' })).toEqual({
       matched: 2,
       closed: 1,
@@ -256,9 +258,9 @@ describe.skipIf(!realRedis())('the receipt', () => {
     await b.attach({ userId: 'ada' })
     await proxy.refuse(true)
     for (const connection of proxy.connections) connection.blackhole()
-    const started = performance.now()
+    const elapsed = startStopwatch()
     const receipt = await a.cluster.send({ user: 'ada' }, 'x', { ack: true, timeout: 15_000 })
-    expect(performance.now() - started).toBeLessThan(10_000)
+    expect(elapsed()).toBeLessThan(10_000)
     expect(receipt).toMatchObject({ matched: 1, delivered: 0, nodes: { acked: [], missing: ['b'] } })
   })
 })

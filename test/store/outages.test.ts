@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { DeadlineError, PartialError, RedisError, StoreError } from '../../src/index.js'
 import { freePort } from '../support/free-port.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { startStopwatch } from '../support/stopwatch.js'
 import { until } from '../support/until.js'
 import { expressSession, hold, openStore, readyStore, rejection, type Store } from './open-store.js'
 
@@ -42,20 +43,21 @@ describe('a server that stands still', () => {
     await store.set('one', { user: 'ada' })
     await server.pause()
     const begun = performance.now()
+    const elapsed = startStopwatch()
     const outcomes = await Promise.all(
       operations(store).map(async ([name, call]) => {
         const error = await rejection(call())
-        return { name, error, took: performance.now() - begun }
+        return { name, error, took: performance.now() - begun, counted: elapsed() }
       }),
     )
-    for (const { name, error, took } of outcomes) {
+    for (const { name, error, took, counted } of outcomes) {
       expect(error, name).toBeInstanceOf(StoreError)
       // A read has no outcome that could be unknown.
       const unknown = /^(set|destroy|touch|publish|bulk|clear)/.test(name)
       expect(error, name).toHaveProperty('outcomeUnknown', unknown)
       expect(rootOf(error), name).toBeInstanceOf(DeadlineError)
       expect(took, name).toBeGreaterThanOrEqual(DEADLINE - 1)
-      expect(took, name).toBeLessThan(DEADLINE * 5)
+      expect(counted, name).toBeLessThan(DEADLINE * 5)
     }
     expect(store.healthy()).toBe(false)
     expect((await store.health()).status).toBe('down')
@@ -81,9 +83,9 @@ describe('a server that stands still', () => {
     await server.pause()
     const read = await store.get('one')
     expect(store.originOf(read ?? {})).toBe('memory')
-    const begun = performance.now()
+    const elapsed = startStopwatch()
     await until(() => !store.cacheStats().trusted, { timeout: 3_000 })
-    expect(performance.now() - begun).toBeLessThan(1_500)
+    expect(elapsed()).toBeLessThan(1_500)
     await expect(store.get('one')).rejects.toThrow(DeadlineError)
     server.resume()
     await until(() => store.healthy())
@@ -128,9 +130,9 @@ describe('a server that is not there', () => {
     async (_what, redisAt) => {
       const port = await freePort()
       const store = openStore({ redis: redisAt(port), deadline: DEADLINE })
-      const begun = performance.now()
+      const elapsed = startStopwatch()
       const outcomes = await Promise.all(operations(store).map(([, call]) => rejection(call())))
-      expect(performance.now() - begun).toBeLessThan(DEADLINE * 6)
+      expect(elapsed()).toBeLessThan(DEADLINE * 6)
       for (const error of outcomes) {
         expect(error).toBeInstanceOf(StoreError)
         expect((error as StoreError).code).toMatch(/^ERR_(DEADLINE|REDIS|PARTIAL|UNAVAILABLE)$/)

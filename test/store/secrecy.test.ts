@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
-import { beforeAll, describe, expect, it } from 'vitest'
-import type { Logger, StoreOptions } from '../../src/index.js'
+import { Cluster, Redis } from 'ioredis'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { type Logger, SessionCluster, type StoreOptions } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
@@ -244,5 +245,48 @@ describe('no error, event or line of the log carries a session id or what is in 
     await ear.fail(() => store.set(ID, { user: SECRET }))
     expect(ear.words).toContain("a listener of the event 'unreadable' threw")
     expectSecret(ear.words)
+  })
+})
+
+describe('a store or a cluster that is printed', () => {
+  const password = 'the-password-of-redis'
+  const key = 'the-key-of-32-bytes-for-sessions'
+  const printed = (thing: unknown) =>
+    inspect(thing, { depth: 20, maxStringLength: null, maxArrayLength: null })
+
+  it.each<[string, () => StoreOptions<Data>['redis']]>([
+    ['a URL', () => `redis://:${password}@127.0.0.1:${server.port}`],
+    [
+      'a client',
+      () => {
+        const client = new Redis({ port: server.port, password, lazyConnect: true })
+        onTestFinished(() => client.disconnect())
+        return client
+      },
+    ],
+    [
+      'a client of Redis Cluster',
+      () => {
+        const node: object = { host: '127.0.0.1', port: 1, password }
+        const client = new Cluster([node], { lazyConnect: true, redisOptions: { password } })
+        client.on('error', () => {})
+        onTestFinished(() => client.disconnect())
+        return client
+      },
+    ],
+  ])('shows no password and no key, with %s', (_, redis) => {
+    const store = openStore({ redis: redis(), encryption: { keys: [{ id: 'one', secret: key }] } })
+    const cluster = new SessionCluster({ redis: redis() })
+    onTestFinished(() => cluster.shutdown())
+    const words = [store, cluster].map(printed).join('\n')
+    for (const secret of [password, key]) expect(words).not.toContain(secret)
+  })
+
+  it('shows no id and no session of those in memory', async () => {
+    const store = await readyStore({ redis: server.client() })
+    await store.set(ID, expressSession({ user: SECRET }))
+    await store.get(ID)
+    expect(store.coordinator.localCache.size).toBe(1)
+    expectSecret(printed(store))
   })
 })
