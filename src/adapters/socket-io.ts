@@ -1,9 +1,10 @@
+import { checkCallOptions } from '../base/call-options.js'
+import { nameOf } from '../base/checks.js'
+import { OptionError } from '../base/errors.js'
 import type { Connection } from '../connections/connection.js'
 import type { AttachOptions, Connections } from '../connections/connections.js'
 import type { Outgoing, Sent, Transport } from '../connections/transport.js'
-
-/** How long the other side has to take the end, in ms. */
-const CLOSING_TAKES = 1_000
+import { checkPatience, endInTime, type OnSlow } from './slow-peer.js'
 
 /** What is asked of a socket of Socket.IO 4, on the server. */
 export interface SocketLike {
@@ -29,7 +30,7 @@ export interface SocketIoTransportOptions {
   /** With how many packets that it has not taken yet a socket is slow. @default 1_000 */
   highWater?: number
   /** What becomes of a slow socket: it is not sent what it cannot take, or it is disconnected. @default 'skip' */
-  onSlow?: 'skip' | 'close'
+  onSlow?: OnSlow
 }
 
 export interface SocketIoOptions<Socket> extends SocketIoTransportOptions {
@@ -41,12 +42,23 @@ export interface SocketIoOptions<Socket> extends SocketIoTransportOptions {
   refused?: (error: Error, socket: Socket) => void
 }
 
+const TRANSPORT_OPTIONS = { event: 'anything', highWater: 'anything', onSlow: 'anything' } as const
+
 /** Makes every socket of a server, or of a namespace, a connection. Nothing that it sends is handled before that. */
 export function attachSocketIo<Socket extends SocketLike>(
   io: SocketServerLike<Socket>,
   { connections }: { readonly connections: Connections },
-  { attach, attached, refused, ...options }: SocketIoOptions<Socket>,
+  options: SocketIoOptions<Socket>,
 ): void {
+  checkCallOptions('attachSocketIo', options, {
+    attach: 'a function',
+    attached: 'a function',
+    refused: 'a function',
+    ...TRANSPORT_OPTIONS,
+  })
+  const { attach, attached, refused, ...given } = options
+  if (!attach) throw new OptionError('attachSocketIo: attach: got undefined, allowed is a function')
+  const transport = checked(given)
   io.on('connection', socket => {
     const admitted = connect()
     socket.use((_packet, next) => void admitted.then(isAdmitted => isAdmitted && next()))
@@ -54,7 +66,7 @@ export function attachSocketIo<Socket extends SocketLike>(
     async function connect(): Promise<boolean> {
       let connection: Connection
       try {
-        connection = await connections.attach(fromSocketIo(socket, options), attach(socket))
+        connection = await connections.attach(fromSocketIo(socket, transport), attach(socket))
       } catch (error) {
         socket.disconnect(true)
         refused?.(error as Error, socket)
@@ -67,37 +79,40 @@ export function attachSocketIo<Socket extends SocketLike>(
 }
 
 /** A socket of Socket.IO, for `connections.attach`. Before it is disconnected it is sent `closed` with `{ code, reason }`. */
-export function fromSocketIo(
-  socket: SocketLike,
-  { event = 'message', highWater = 1_000, onSlow = 'skip' }: SocketIoTransportOptions = {},
-): Transport {
-  const close = (code: number, reason: string) => {
-    const { conn } = socket as { readonly conn: EngineLike }
-    socket.emit('closed', { code, reason })
-    socket.disconnect(true)
-    // It waits until all is taken that was sent before. Who does not read would keep it open.
-    const timer = setTimeout(() => conn.close?.(true), CLOSING_TAKES)
-    timer.unref()
-    conn.once?.('close', () => clearTimeout(timer))
-  }
+export function fromSocketIo(socket: SocketLike, options: SocketIoTransportOptions = {}): Transport {
+  checkCallOptions('fromSocketIo', options, TRANSPORT_OPTIONS)
+  const { event, highWater, onSlow } = checked(options)
   return {
     kind: 'socket.io',
+    closesWhenSlow: onSlow === 'close',
     send({ data }: Outgoing): Sent {
       if (!socket.connected) return 'gone'
-      if (waitingFor(socket) > highWater) {
-        if (onSlow === 'close') close(1013, 'too slow')
-        return 'slow'
-      }
+      if (waitingFor(socket) > highWater) return 'slow'
       socket.emit(event, data)
       return 'sent'
     },
-    close,
+    close(code, reason) {
+      const { conn } = socket as { readonly conn: EngineLike }
+      socket.emit('closed', { code, reason })
+      // It waits until all is taken that was sent before.
+      socket.disconnect(true)
+      endInTime(
+        () => conn.close?.(true),
+        closed => conn.once?.('close', closed),
+      )
+    },
     onClose(ended) {
       if (socket.connected) socket.on('disconnect', ended)
       else ended()
     },
     onActivity: heard => void socket.onAny(heard),
   }
+}
+
+function checked(options: SocketIoTransportOptions): Required<SocketIoTransportOptions> {
+  const { event = 'message', highWater = 1_000, onSlow = 'skip' } = options
+  checkPatience({ highWater, onSlow })
+  return { event: nameOf('event', event), highWater, onSlow }
 }
 
 /** What Engine.IO has, and keeps out of its types in part. */

@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http'
+import { checkCallOptions } from '../base/call-options.js'
+import { duration } from '../base/checks.js'
 import type { Outgoing, Sent, Transport } from '../connections/transport.js'
+import { checkPatience, endInTime, type OnSlow } from './slow-peer.js'
 
-/** How long the other side has to take the end, in ms. */
-const CLOSING_TAKES = 1_000
 const REFUSED = 1008
 /** What ends a line of a stream of events. JavaScript knows others, which may stand in JSON. */
 const LINE_END = /\r\n|[\r\n]/
@@ -13,36 +14,24 @@ export interface SseOptions {
   /** With how many bytes that it has not taken yet a stream is slow. @default 1 MiB */
   highWater?: number
   /** What becomes of a slow stream: it is not sent what it cannot take, or it is ended. @default 'skip' */
-  onSlow?: 'skip' | 'close'
+  onSlow?: OnSlow
 }
 
 /**
  * A response as a stream of server-sent events, for `connections.attach`: that of plain Node and of Express, and `ctx.res` of Koa with
  * `ctx.respond = false`. It is begun when it is attached; if it is not, it is answered with 401, which ends an EventSource.
  */
-export function fromSse(
-  response: ServerResponse,
-  { keepAlive = 15_000, highWater = 1_048_576, onSlow = 'skip' }: SseOptions = {},
-): Transport {
+export function fromSse(response: ServerResponse, options: SseOptions = {}): Transport {
+  checkCallOptions('fromSse', options, { keepAlive: 'anything', highWater: 'anything', onSlow: 'anything' })
+  const { keepAlive = 15_000, highWater = 1_048_576, onSlow = 'skip' } = options
+  duration('keepAlive', keepAlive, 0)
+  checkPatience({ highWater, onSlow })
   let beat: NodeJS.Timeout | undefined
   // A connection that breaks is followed by `close`.
   response.on('error', () => {})
-  const close = (code: number, reason: string) => {
-    if (response.writableEnded) return
-    clearInterval(beat)
-    if (response.headersSent) {
-      const event = code === REFUSED ? 'revoked' : 'closed'
-      response.end(`event: ${event}\ndata: ${JSON.stringify({ code, reason })}\n\n`)
-    } else {
-      response.writeHead(code === REFUSED ? 401 : 503, { 'content-type': 'text/plain' })
-      response.end(`${reason}\n`)
-    }
-    const timer = setTimeout(() => response.destroy(), CLOSING_TAKES)
-    timer.unref()
-    response.on('close', () => clearTimeout(timer))
-  }
   return {
     kind: 'sse',
+    closesWhenSlow: onSlow === 'close',
     opened() {
       response.writeHead(200, {
         'content-type': 'text/event-stream',
@@ -57,15 +46,26 @@ export function fromSse(
     },
     send({ text }: Outgoing): Sent {
       if (response.writableEnded || response.destroyed) return 'gone'
-      if (response.writableLength > highWater) {
-        if (onSlow === 'close') close(1013, 'too slow')
-        return 'slow'
-      }
+      if (response.writableLength > highWater) return 'slow'
       const lines = text.split(LINE_END).map(line => `data: ${line}\n`)
       response.write(`${lines.join('')}\n`)
       return 'sent'
     },
-    close,
+    close(code, reason) {
+      if (response.writableEnded) return
+      clearInterval(beat)
+      if (response.headersSent) {
+        const event = code === REFUSED ? 'revoked' : 'closed'
+        response.end(`event: ${event}\ndata: ${JSON.stringify({ code, reason })}\n\n`)
+      } else {
+        response.writeHead(code === REFUSED ? 401 : 503, { 'content-type': 'text/plain' })
+        response.end(`${reason}\n`)
+      }
+      endInTime(
+        () => response.destroy(),
+        closed => response.on('close', closed),
+      )
+    },
     onClose(ended) {
       const end = () => {
         clearInterval(beat)

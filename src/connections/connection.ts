@@ -196,7 +196,9 @@ export class Connection {
   /** @internal */
   send(message: Outgoing): Sent {
     if (this.#state !== 'open') return 'gone'
-    return this.#attempt(() => this.#transport.send(message)) ?? 'gone'
+    const sent = this.#attempt(() => this.#transport.send(message)) ?? 'gone'
+    if (sent === 'slow' && this.#transport.closesWhenSlow) void this.close(CLOSINGS.slow)
+    return sent
   }
 
   /** It is no connection any more. @internal */

@@ -19,6 +19,8 @@ export interface Outgoing {
 export interface Transport {
   /** Of what kind it is, for those who look at it from elsewhere: `ws`, `sse`. */
   readonly kind: string
+  /** Whether it is closed, with 1013, when it answers `slow`; else it goes on without what it was sent. @default false */
+  readonly closesWhenSlow?: boolean
   /** Called once, when it may be sent to. */
   opened?(): void
   send(message: Outgoing): Sent

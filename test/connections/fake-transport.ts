@@ -9,6 +9,8 @@ export class FakeTransport implements Transport {
   openings = 0
   /** Each closing, as `1008 session revoked`. */
   readonly closings: string[] = []
+  /** Whether it is closed when it answers `slow`. */
+  closesWhenSlow = false
   /** What it answers to whatever it is sent. */
   answer: Sent = 'sent'
   #ended: () => void = () => {}

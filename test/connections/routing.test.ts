@@ -192,6 +192,21 @@ describe.skipIf(!realRedis())('the receipt', () => {
     expect(fine.transport.received).toEqual(['x'])
   })
 
+  it('closes a slow one that is to be closed then, once, and says why on every node', async () => {
+    const { a, b } = await startNodes(server.url, ['a', 'b'])
+    const { connection, transport } = await b.attach({ userId: 'ada' })
+    const reasons: string[] = []
+    a.cluster.connections.on('detached', (_, reason) => reasons.push(reason))
+    transport.answer = 'slow'
+    transport.closesWhenSlow = true
+    const receipt = await a.cluster.send({ user: 'ada' }, 'x', { ack: true })
+    expect(receipt).toMatchObject({ matched: 1, delivered: 0, slow: 1, gone: 0 })
+    expect(connection.isOpen).toBe(false)
+    await connection.close()
+    expect(transport.closings).toEqual(['1013 too slow'])
+    await until(() => reasons.join() === 'too slow')
+  })
+
   it('counts as gone what its node knows no more', async () => {
     const { a, b } = await startNodes(server.url, ['a', 'b'])
     const [one, two] = [await b.attach(), await b.attach()]
