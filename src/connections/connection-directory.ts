@@ -28,7 +28,7 @@ export interface StoredRow {
 
 export interface ConnectionChange {
   readonly id: string
-  readonly parts: ConnectionIdParts
+  readonly idParts: ConnectionIdParts
   /** What may stand there; undefined if nothing does. */
   readonly before: Row | undefined
   readonly after: Row | undefined
@@ -52,8 +52,8 @@ export class ConnectionDirectory {
   }
 
   /** Brings a connection from what may stand there to what is to stand there. */
-  async write({ id, parts, before, after, anew, message }: ConnectionChange): Promise<void> {
-    const { run, number } = parts
+  async write({ id, idParts, before, after, anew, message }: ConnectionChange): Promise<void> {
+    const { run, number } = idParts
     const [rows, activity] = [this.#keys.connectionsOf(run), this.#keys.activityOf(run)]
     const [old, now] = [this.setsOf(before), this.setsOf(after)]
     const entered = anew ? now : now.filter(set => !old.includes(set))

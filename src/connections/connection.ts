@@ -35,9 +35,9 @@ export interface Confirmation {
 
 const NEVER: Confirmation = { at: Number.NEGATIVE_INFINITY, doubts: -1 }
 
-interface ConnectionParts {
+interface ConnectionOptions {
   readonly id: string
-  readonly parts: ConnectionIdParts
+  readonly idParts: ConnectionIdParts
   readonly node: string
   readonly transport: Transport
   readonly session: KnownSession | undefined
@@ -53,7 +53,7 @@ interface ConnectionParts {
 export class Connection {
   readonly id: string
   /** @internal */
-  readonly parts: ConnectionIdParts
+  readonly idParts: ConnectionIdParts
   /** @internal */
   readonly onRotation: OnRotation
   /** When Redis was last asked for its session, and had it. @internal */
@@ -71,19 +71,19 @@ export class Connection {
   #activityIsNews = false
 
   /** Made by `connections.attach`. @internal */
-  constructor(parts: ConnectionParts) {
-    this.id = parts.id
-    this.parts = parts.parts
-    this.onRotation = parts.onRotation
-    this.#node = parts.node
-    this.#transport = parts.transport
-    this.#since = parts.since
-    this.#keeper = parts.keeper
-    this.#clock = parts.clock
-    this.#session = parts.session
-    this.#user = parts.user
-    this.#meta = parts.meta
-    this.#activeAt = parts.clock.monotonic()
+  constructor(options: ConnectionOptions) {
+    this.id = options.id
+    this.idParts = options.idParts
+    this.onRotation = options.onRotation
+    this.#node = options.node
+    this.#transport = options.transport
+    this.#since = options.since
+    this.#keeper = options.keeper
+    this.#clock = options.clock
+    this.#session = options.session
+    this.#user = options.user
+    this.#meta = options.meta
+    this.#activeAt = options.clock.monotonic()
   }
 
   /** The id of its session, or where ids are hashed the text of its handle; null if it has none. */

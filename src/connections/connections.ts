@@ -121,10 +121,10 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     if (this.#known.has(transport)) throw new OptionError('transport: it is attached already')
     this.#known.add(transport)
     const known = given === undefined ? undefined : await this.#session(sessionIdOf(given))
-    const parts = { run: runOf(membership.boot), number: (++this.#attached).toString(36) }
+    const idParts = { run: runOf(membership.boot), number: (++this.#attached).toString(36) }
     const connection = new Connection({
-      id: connectionId(nodeId, parts),
-      parts,
+      id: connectionId(nodeId, idParts),
+      idParts,
       node: nodeId,
       transport,
       session: known,

@@ -11,7 +11,7 @@ const ACTIVITY_EVERY = 1_000
 const WRITTEN_AT_ONCE = 200
 
 /** What Redis knows of one connection, as far as it is known here. */
-interface Entry {
+interface Registration {
   /** What may stand there; undefined if nothing does. */
   before: Row | undefined
   /** Whether Redis may have lost it, or has it under a boot that is over. */
@@ -38,7 +38,7 @@ interface RegistrarOptions {
  */
 export class Registrar {
   readonly #options: RegistrarOptions
-  readonly #entries = new Map<Connection, Entry>()
+  readonly #registrations = new Map<Connection, Registration>()
   #cancelActivity: () => void = () => {}
   #failing = false
   #stopped = false
@@ -60,19 +60,22 @@ export class Registrar {
 
   /** Brings a connection into the directory as it is now. False if Redis could not be told. */
   write(connection: Connection, event: ConnectionEventName | undefined, reason: string): Promise<boolean> {
-    const entry = this.#entryOf(connection)
-    entry.due = true
+    const registration = this.#registrationOf(connection)
+    registration.due = true
     // Who has not heard of it yet hears that it is there, as it is now.
-    if (event && !(entry.news?.event === 'attached' && event === 'bound')) entry.news = { event, reason }
-    return this.#inTurn(connection, entry)
+    if (event && !(registration.news?.event === 'attached' && event === 'bound'))
+      registration.news = { event, reason }
+    return this.#inTurn(connection, registration)
   }
 
   /** Writes what Redis could not be told before, and all of it where Redis may have lost it. */
   async writeDue(): Promise<void> {
-    const due = [...this.#entries].filter(([, entry]) => entry.due)
+    const due = [...this.#registrations].filter(([, registration]) => registration.due)
     for (let start = 0; start < due.length; start += WRITTEN_AT_ONCE) {
       const batch = due.slice(start, start + WRITTEN_AT_ONCE)
-      const written = await Promise.all(batch.map(([connection, entry]) => this.#inTurn(connection, entry)))
+      const written = await Promise.all(
+        batch.map(([connection, registration]) => this.#inTurn(connection, registration)),
+      )
       // With the next heartbeat.
       if (written.includes(false)) return
     }
@@ -99,67 +102,67 @@ export class Registrar {
     this.#cancelActivity()
   }
 
-  #entryOf(connection: Connection): Entry {
-    const known = this.#entries.get(connection)
+  #registrationOf(connection: Connection): Registration {
+    const known = this.#registrations.get(connection)
     if (known) return known
-    const entry: Entry = {
+    const registration: Registration = {
       before: undefined,
       anew: false,
       due: false,
       news: undefined,
       turn: Promise.resolve(),
     }
-    this.#entries.set(connection, entry)
-    return entry
+    this.#registrations.set(connection, registration)
+    return registration
   }
 
   #doubtAll(): void {
-    for (const entry of this.#entries.values()) {
-      entry.anew = true
-      entry.due = true
+    for (const registration of this.#registrations.values()) {
+      registration.anew = true
+      registration.due = true
     }
   }
 
   /** Others may have been told that they are gone, or have found none where they looked. */
   #announceAll(): void {
-    for (const [connection, entry] of this.#entries) {
-      if (connection.isOpen) entry.news ??= { event: 'attached', reason: '' }
+    for (const [connection, registration] of this.#registrations) {
+      if (connection.isOpen) registration.news ??= { event: 'attached', reason: '' }
     }
   }
 
-  #inTurn(connection: Connection, entry: Entry): Promise<boolean> {
-    const written = entry.turn.then(() => this.#write(connection, entry))
-    entry.turn = written
+  #inTurn(connection: Connection, registration: Registration): Promise<boolean> {
+    const written = registration.turn.then(() => this.#write(connection, registration))
+    registration.turn = written
     return written
   }
 
-  async #write(connection: Connection, entry: Entry): Promise<boolean> {
-    if (!entry.due) return true
+  async #write(connection: Connection, registration: Registration): Promise<boolean> {
+    if (!registration.due) return true
     const { directory, events, membership } = this.#options
-    const { id, parts } = connection
-    const { before, anew, news } = entry
+    const { id, idParts } = connection
+    const { before, anew, news } = registration
     const { isActive, lastBoot } = membership
     const current = connection.row(lastBoot)
     const after = connection.isClosed ? undefined : current
     const message = news ? events.message(news.event, id, current, news.reason) : ''
-    Object.assign(entry, { due: false, anew: false, news: undefined })
+    Object.assign(registration, { due: false, anew: false, news: undefined })
     try {
-      await directory.write({ id, parts, before, after, anew, message })
+      await directory.write({ id, idParts, before, after, anew, message })
       // Its boot is over, and may have been swept already.
       if (after && !isActive) await directory.leaveRemains(lastBoot)
     } catch (error) {
       this.#fail(error as Error)
       // Both may stand there now, and neither need.
       const was = [...new Set([...directory.setsOf(before), ...directory.setsOf(after)])]
-      entry.before = { ...current, was }
-      entry.due = true
-      entry.anew = true
-      entry.news ??= news
+      registration.before = { ...current, was }
+      registration.due = true
+      registration.anew = true
+      registration.news ??= news
       return false
     }
-    entry.before = after
+    registration.before = after
     this.#failing = false
-    if (!after && !entry.due) this.#entries.delete(connection)
+    if (!after && !registration.due) this.#registrations.delete(connection)
     return true
   }
 
@@ -173,11 +176,11 @@ export class Registrar {
     const { directory } = this.#options
     const ages: [string, number][] = []
     let run = ''
-    for (const connection of this.#entries.keys()) {
+    for (const connection of this.#registrations.keys()) {
       const idle = connection.isOpen ? connection.takeIdle() : undefined
       if (idle === undefined) continue
-      run = connection.parts.run
-      ages.push([connection.parts.number, Math.round(idle)])
+      run = connection.idParts.run
+      ages.push([connection.idParts.number, Math.round(idle)])
     }
     if (ages.length > 0) await directory.noteActivity(run, ages).catch(error => this.#fail(error))
   }

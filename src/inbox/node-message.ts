@@ -3,7 +3,7 @@ import { type Json, objectFrom } from '../base/json.js'
 
 const VERSION = 1
 
-interface Envelope {
+interface Origin {
   /** The run of the process that has sent it. */
   readonly from: string
   /** Counts what one process sends to another. */
@@ -24,7 +24,7 @@ export type NodeMessageBody =
   | { readonly kind: 'ask'; readonly topic: string; readonly body: Json; readonly ask: number }
   | { readonly kind: 'answer'; readonly ask: number; readonly outcome: Outcome }
 
-export type NodeMessage = Envelope & NodeMessageBody
+export type NodeMessage = Origin & NodeMessageBody
 
 export function encodeNodeMessage(message: NodeMessage): string {
   return JSON.stringify({ v: VERSION, ...message })

@@ -1,10 +1,10 @@
-import { type Entry, entryFrom, entryFromText } from './entry.js'
+import { entryFrom, entryFromText, type RegistryEntry } from './registry-entry.js'
 import type { EntriesMessage } from './registry-message.js'
 
 /** What became of one entry. */
 export interface Change {
-  readonly before: Entry | undefined
-  readonly after: Entry | undefined
+  readonly before: RegistryEntry | undefined
+  readonly after: RegistryEntry | undefined
 }
 
 /**
@@ -14,7 +14,7 @@ export interface Change {
  * Where Redis has lost its data nobody has left: what was known stays for a while, until its owners have registered anew.
  */
 export class Directory {
-  readonly entries = new Map<string, Entry>()
+  readonly entries = new Map<string, RegistryEntry>()
   #version = ''
   readonly #unconfirmed = new Set<string>()
   readonly #changed: (changes: readonly Change[]) => void
@@ -65,7 +65,7 @@ export class Directory {
     this.#tell(changes)
   }
 
-  #put(field: string, after: Entry | undefined, changes: Change[]): void {
+  #put(field: string, after: RegistryEntry | undefined, changes: Change[]): void {
     this.#unconfirmed.delete(field)
     const before = this.entries.get(field)
     if (JSON.stringify(before) === JSON.stringify(after)) return

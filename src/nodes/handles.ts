@@ -4,7 +4,6 @@ import type { NodeRef } from '../base/cluster-events.js'
 import type { StoreError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
-import { entryFrom, nodeOf } from './entry.js'
 import {
   registerHandlesScript,
   removeHandleScript,
@@ -12,6 +11,7 @@ import {
   sweepScript,
 } from './handle-scripts.js'
 import { type Dependant, type Membership, ownerOf } from './membership.js'
+import { entryFrom, nodeOf } from './registry-entry.js'
 import type { RegistryKeys } from './registry-keys.js'
 
 const REGISTERED_AT_ONCE = 200

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { firstBoot, nextBoot } from './boot.js'
-import type { Entry } from './entry.js'
 import type { Registry, RenewalReply } from './registry.js'
+import type { RegistryEntry } from './registry-entry.js'
 
 /** How much sooner than after a heartbeat a renewal that has failed is tried again. */
 const RETRIES_PER_BEAT = 4
@@ -16,7 +16,7 @@ export interface LeaseOptions {
   ttl: number
   heartbeat: number
   /** What is to stand in the registry, from now on. */
-  entry: (boot: string) => Entry
+  entry: (boot: string) => RegistryEntry
   /** What is said with every heartbeat. */
   report?: () => object
 }
@@ -27,7 +27,7 @@ export interface LeaseListener {
   /** A renewal has failed. It is tried again, and the lease may yet end. */
   suspect(reason: string): void
   /** It is over: nothing may be done any more in its name. `by`: who holds it now, if somebody does. */
-  fenced(reason: string, by: Entry | undefined): void
+  fenced(reason: string, by: RegistryEntry | undefined): void
   /**
    * After each renewal. `fresh`: it did not stand in Redis before. `remains`: a boot that is over, of which something is
    * left, or ''.
@@ -191,7 +191,7 @@ export class Lease {
     this.#listener.suspect(reason)
   }
 
-  #fence(reason: string, by?: Entry): void {
+  #fence(reason: string, by?: RegistryEntry): void {
     const before = this.#state
     if (this.#ended() || (before === 'fenced' && this.#heldBy === by?.boot)) return
     this.#cancelEnd()

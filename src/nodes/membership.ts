@@ -4,9 +4,9 @@ import type { EmitClusterEvent, NodeRef } from '../base/cluster-events.js'
 import { ClosedError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { Change } from './directory.js'
-import type { Entry } from './entry.js'
 import { Lease, type LeaseState } from './lease.js'
 import type { Registry } from './registry.js'
+import type { RegistryEntry } from './registry-entry.js'
 import { fieldOfNode } from './registry-keys.js'
 
 /** Which part of its lease is left when a node stops to act. */
@@ -190,7 +190,7 @@ export class Membership {
 }
 
 /** Who stands behind an entry; it may be of a version that this code does not know. */
-export function ownerOf(entry: Entry | undefined): Owner {
+export function ownerOf(entry: RegistryEntry | undefined): Owner {
   const { node, boot = '' } = entry ?? {}
   return { node: node?.id ?? '', boot, endpoint: node?.endpoint ?? null }
 }

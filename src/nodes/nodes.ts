@@ -3,8 +3,8 @@ import type { Clock } from '../base/clock.js'
 import type { EmitClusterEvent, NodeRef } from '../base/cluster-events.js'
 import type { StoreReport } from '../bus/shared-bus.js'
 import type { Change } from './directory.js'
-import { nodeOf } from './entry.js'
 import type { Registry } from './registry.js'
+import { nodeOf } from './registry-entry.js'
 import { fieldOfNode } from './registry-keys.js'
 
 /** A node, and how it is. */

@@ -1,10 +1,5 @@
 import { OWN } from '../redis/keyspace.js'
-
-/** Where the registry stands in Redis. */
-interface Place {
-  readonly clientPrefix: string
-  readonly database: number
-}
+import type { RedisPort } from '../redis/redis-port.js'
 
 /**
  * Every name of a cluster. The braces put all of the registry into one slot of Redis Cluster, so that one script sees all of it;
@@ -32,7 +27,7 @@ export class RegistryKeys {
   readonly #prefix: string
   readonly #inboxes: string
 
-  constructor(prefix: string, { clientPrefix, database }: Place) {
+  constructor(prefix: string, { clientPrefix, database }: Pick<RedisPort, 'clientPrefix' | 'database'>) {
     this.#start = `${prefix}{registry}:`
     this.leases = `${this.#start}leases`
     this.entries = `${this.#start}entries`

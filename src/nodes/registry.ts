@@ -4,7 +4,7 @@ import type { Lines } from '../bus/lines.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Script } from '../redis/script.js'
 import { type Change, Directory } from './directory.js'
-import { type Entry, entryFrom } from './entry.js'
+import { entryFrom, type RegistryEntry } from './registry-entry.js'
 import type { RegistryKeys } from './registry-keys.js'
 import { registryMessageFrom } from './registry-message.js'
 import { leaveScript, lookScript, renewScript, reportsScript } from './registry-scripts.js'
@@ -26,7 +26,7 @@ interface RegistryOptions {
 /** What a process wants to stand in the registry. */
 export interface Renewal {
   readonly field: string
-  readonly entry: Entry
+  readonly entry: RegistryEntry
   /** How long from now on, in ms. */
   readonly ttl: number
   /** What changes with every heartbeat, and is told to nobody who does not ask. */
@@ -44,7 +44,7 @@ export type RenewalReply =
   /** `deadline` by Redis' clock, `left` from then on. */
   | {
       readonly status: 'taken'
-      readonly by: Entry | undefined
+      readonly by: RegistryEntry | undefined
       readonly deadline: number
       readonly left: number
     }
@@ -79,7 +79,7 @@ export class Registry {
   }
 
   /** What is known now, however old. */
-  get known(): Iterable<Entry> {
+  get known(): Iterable<RegistryEntry> {
     return this.#directory.entries.values()
   }
 
@@ -106,12 +106,12 @@ export class Registry {
    * All entries. From memory, if they were confirmed within `cacheTtl`; while Redis cannot be asked also if that was
    * within `servedFor`.
    */
-  async current(): Promise<Iterable<Entry>> {
+  async current(): Promise<Iterable<RegistryEntry>> {
     const { port, cacheTtl, servedFor } = this.#options
     this.#checkOpen()
     if (this.#doubts === this.#settled && this.#age < cacheTtl) return this.known
     if (port.unreachable !== undefined && this.#age < servedFor) {
-      this.#lookBehind()
+      this.#lookInBackground()
       return this.known
     }
     try {
@@ -198,7 +198,7 @@ export class Registry {
   /** Messages may have been missed: what is known has to be confirmed. */
   #miss(): void {
     this.#doubts++
-    this.#lookBehind()
+    this.#lookInBackground()
   }
 
   #replace(version: string, stored: readonly string[]): void {
@@ -211,10 +211,10 @@ export class Registry {
   /** The next lease to end is looked at when it does: as long as all are renewed, an answer comes first that says so. */
   #lookIn(ms: number): void {
     this.#cancelLook()
-    this.#cancelLook = this.#options.clock.after(ms, () => this.#lookBehind())
+    this.#cancelLook = this.#options.clock.after(ms, () => this.#lookInBackground())
   }
 
-  #lookBehind(): void {
+  #lookInBackground(): void {
     this.look().catch(() => {
       // Whoever needs the answer asks again, and gets the error.
     })

@@ -1,7 +1,7 @@
 import type { NodeRef } from '../base/cluster-events.js'
 import { runOf } from './boot.js'
-import { nodeOf } from './entry.js'
 import type { Registry } from './registry.js'
+import { nodeOf } from './registry-entry.js'
 
 /** The processes that are nodes now, as far as this one knows, by their runs. */
 export class Runs {

@@ -367,7 +367,7 @@ async function check(each: Case, scheduler: fc.Scheduler) {
   for (const [index, { keys, run }] of holders.entries()) {
     const here = open.filter(({ node }) => node === index)
     const rows = directory.hash(keys.connectionsOf(run))
-    expect([...rows.keys()].sort()).toEqual(here.map(({ connection }) => connection?.parts.number).sort())
+    expect([...rows.keys()].sort()).toEqual(here.map(({ connection }) => connection?.idParts.number).sort())
   }
   return seen
 }

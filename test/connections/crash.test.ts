@@ -93,7 +93,7 @@ describe.skipIf(!realRedis()).each(['one Redis', 'Redis Cluster'])('on %s', wher
     let before: Row | undefined
     for (const after of lifeOf(boot)) {
       try {
-        await directory.write({ id, parts, before, after, anew: false, message: '' })
+        await directory.write({ id, idParts: parts, before, after, anew: false, message: '' })
       } catch (error) {
         expect(error).toBeInstanceOf(Crash)
         return false
@@ -131,7 +131,7 @@ describe.skipIf(!realRedis()).each(['one Redis', 'Redis Cluster'])('on %s', wher
         const place = { run: runOf(boot), number: String(number) }
         const [, after] = lifeOf(boot)
         const id = connectionId('a', place)
-        await directory.write({ id, parts: place, before: undefined, after, anew: false, message: '' })
+        await directory.write({ id, idParts: place, before: undefined, after, anew: false, message: '' })
       }
       over = await parts(crashAfter(commands))
         .sweep.sweep(boot)
@@ -159,7 +159,7 @@ describe.skipIf(!realRedis()).each(['one Redis', 'Redis Cluster'])('on %s', wher
         const [before] = anew ? lifeOf(boot) : []
         const [after] = lifeOf(under)
         const id = connectionId('a', place)
-        await directory.write({ id, parts: place, before, after, anew, message: '' })
+        await directory.write({ id, idParts: place, before, after, anew, message: '' })
       }
       await write(boot, false)
       const { sweep } = parts(async command => {

@@ -187,9 +187,9 @@ describe.skipIf(!realRedis())('what Redis was not told in time', () => {
     const held: Awaited<ReturnType<typeof attach>>[] = []
     for (let count = 0; count < 450; count++) held.push(await attach())
     const [first, last] = [held[0], held[449]] as [(typeof held)[number], (typeof held)[number]]
-    const activity = `${registry.keyPrefix}activity:{${first.connection.parts.run}}`
+    const activity = `${registry.keyPrefix}activity:{${first.connection.idParts.run}}`
     const admin = server.client()
-    const of = ({ connection }: typeof first) => admin.hget(activity, connection.parts.number)
+    const of = ({ connection }: typeof first) => admin.hget(activity, connection.idParts.number)
     await until(async () => (await admin.hlen(activity)) === 450)
     const before = await of(first)
     // It is written 200 at a time, one after the other, over a line that takes its time.
@@ -211,15 +211,15 @@ it('what is swept of a former boot takes no activity along (guards: the activity
   const registry = registryOn(server)
   const { cluster, attach } = await startHolder(registry)
   const { connection } = await attach()
-  const [admin, { run }] = [server.client(), connection.parts]
+  const [admin, { run }] = [server.client(), connection.idParts]
   const [rows, activity] = ['connections', 'activity'].map(each => `${registry.keyPrefix}${each}:{${run}}`)
   if (!rows || !activity) throw new Error('no keys')
   await until(async () => (await admin.hlen(activity)) === 1)
   const former = cluster.boot.replace(/.$/, '0')
-  const row = JSON.parse((await admin.hget(rows, connection.parts.number)) as string)
+  const row = JSON.parse((await admin.hget(rows, connection.idParts.number)) as string)
   await admin.hset(rows, 'old', JSON.stringify({ ...row, boot: former }))
   await admin.zadd(`${registry.keyPrefix}{registry}:remains`, 0, former)
-  await until(async () => (await admin.hkeys(rows)).join() === connection.parts.number)
+  await until(async () => (await admin.hkeys(rows)).join() === connection.idParts.number)
   expect(await admin.pttl(activity)).toBe(-1)
 })
 

@@ -204,7 +204,7 @@ describe('the tables of the README', () => {
         'connection.ts',
         'Connection',
         [
-          'parts',
+          'idParts',
           'onRotation',
           'confirmed',
           'info',

@@ -2,23 +2,23 @@ import { isObject } from '../base/checks.js'
 import type { NodeRef } from '../base/cluster-events.js'
 
 /** What one lease stands for: a node, what is served there, or both. */
-export interface Entry {
+export interface RegistryEntry {
   readonly boot: string
   readonly node: Omit<NodeRef, 'boot'> | null
   readonly services: readonly unknown[]
 }
 
 /** What stands in Redis, or came in a message. Undefined if it is none of ours, or of a version that this code does not know. */
-export function entryFrom(value: unknown): Entry | undefined {
+export function entryFrom(value: unknown): RegistryEntry | undefined {
   if (!isObject(value)) return undefined
-  const { boot, node, services } = value as Partial<Record<keyof Entry, unknown>>
+  const { boot, node, services } = value as Partial<Record<keyof RegistryEntry, unknown>>
   if (typeof boot !== 'string' || !Array.isArray(services)) return undefined
   if (node !== null && !isNode(node)) return undefined
-  return value as Entry
+  return value as RegistryEntry
 }
 
 /** The same as it stands in Redis: the format, the boot, and JSON. */
-export function entryFromText(text: string): Entry | undefined {
+export function entryFromText(text: string): RegistryEntry | undefined {
   if (!text.startsWith('1:')) return undefined
   try {
     return entryFrom(JSON.parse(text.slice(39)))
@@ -27,7 +27,7 @@ export function entryFromText(text: string): Entry | undefined {
   }
 }
 
-export function nodeOf({ boot, node }: Entry): NodeRef | undefined {
+export function nodeOf({ boot, node }: RegistryEntry): NodeRef | undefined {
   return node ? { ...node, boot } : undefined
 }
 
