@@ -5,6 +5,8 @@ import { randomUUID } from 'node:crypto'
 // that hangs on the process and not on the lease.
 
 const RUN_LENGTH = 23
+const LEASE_LENGTH = 12
+export const BOOT_LENGTH = RUN_LENGTH + 1 + LEASE_LENGTH
 
 export function firstBoot(): string {
   return bootOf(randomUUID().slice(0, RUN_LENGTH), 1)
@@ -19,5 +21,5 @@ export function runOf(boot: string): string {
 }
 
 function bootOf(run: string, lease: number): string {
-  return `${run}-${lease.toString(16).padStart(12, '0')}`
+  return `${run}-${lease.toString(16).padStart(LEASE_LENGTH, '0')}`
 }

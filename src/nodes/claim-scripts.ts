@@ -1,5 +1,5 @@
 import { script } from '../redis/script.js'
-import { LIVES } from './registry-scripts.js'
+import { LIVES } from './stored-format.js'
 
 // A claim stands as `1:boot:field:token:deadline:claim`. It holds until its deadline, and no longer than the run of the node
 // that holds it lives. The token stays when the claim is over, with nobody's boot in front: the next one has to be larger.
@@ -7,7 +7,6 @@ import { LIVES } from './registry-scripts.js'
 const CLAIMS = `
 local claims, leases, entries = unpack(KEYS)
 ${LIVES}
-local function digits(number) return string.format('%.0f', number) end
 local function read(name)
   local value = redis.call('HGET', claims, name)
   if not value then return nil end
@@ -62,7 +61,7 @@ local name, boot, field, token, ttl, claim = unpack(ARGV)
 local held = read(name)
 if held and (held.boot ~= boot or held.token ~= token or held.deadline <= now) then return 'lost' end
 local node = redis.call('HGET', entries, field)
-if node and string.sub(node, 3, 38) ~= boot then return 'lost' end
+if node and bootOf(node) ~= boot then return 'lost' end
 write(name, boot, field, token, now + ttl, claim)
 return 'held'`,
 )

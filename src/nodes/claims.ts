@@ -9,6 +9,7 @@ import { Claim } from './claim.js'
 import { acquireScript, releaseScript, renewClaimScript, resolveClaimScript } from './claim-scripts.js'
 import type { Membership } from './membership.js'
 import type { Registry } from './registry.js'
+import { releaseMessage } from './registry-message.js'
 
 export interface AcquireOptions {
   /** How long it is held after the last renewal; renewals come by themselves. @default leaseTtl */
@@ -138,7 +139,7 @@ export class Claims {
     const twin = this.#held.get(name)
     if (twin?.token === Number(token) && twin.held()) return twin
     twin?.lose('it could not be renewed in time')
-    const message = JSON.stringify({ v: 1, released: name })
+    const message = releaseMessage(name)
     const held = new Claim({
       name,
       token: Number(token),

@@ -1,5 +1,5 @@
 import { script } from '../redis/script.js'
-import { LIVES } from './registry-scripts.js'
+import { LIVES, STORED } from './stored-format.js'
 
 // A handle stands as format, boot and field of the node that has registered it. It leads somewhere only as long as that run
 // of the node lives; what a dead one has left is swept away by whoever notices.
@@ -22,12 +22,12 @@ if not lives(boot, field) then return 'fenced' end
 local taken = {}
 for i = 3, #ARGV do
   local held = redis.call('HGET', handles, ARGV[i])
-  local other = held and string.sub(held, 3, 38) ~= boot and lives(string.sub(held, 3, 38), string.sub(held, 40))
+  local other = held and bootOf(held) ~= boot and lives(bootOf(held), restOf(held))
   if other then
     taken[#taken + 1] = ARGV[i]
     taken[#taken + 1] = other
   else
-    redis.call('HSET', handles, ARGV[i], '1:' .. boot .. ':' .. field)
+    redis.call('HSET', handles, ARGV[i], stored(boot, field))
     redis.call('ZADD', mine, 0, ARGV[i])
   end
 end
@@ -41,9 +41,9 @@ return taken`,
  */
 export const removeHandleScript = script(
   'remove a handle',
-  `
+  `${STORED}
 local held = redis.call('HGET', KEYS[1], ARGV[2])
-if not held or string.sub(held, 3, 38) ~= ARGV[1] then return 0 end
+if not held or bootOf(held) ~= ARGV[1] then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[2])
 return redis.call('HDEL', KEYS[1], ARGV[2])`,
 )
@@ -60,7 +60,7 @@ export const resolveHandleScript = script(
 local handles, leases, entries = unpack(KEYS)
 ${LIVES}
 local held = redis.call('HGET', handles, ARGV[1])
-return held and lives(string.sub(held, 3, 38), string.sub(held, 40)) or ''`,
+return held and lives(bootOf(held), restOf(held)) or ''`,
   { readOnly: true },
 )
 
@@ -71,11 +71,11 @@ return held and lives(string.sub(held, 3, 38), string.sub(held, 40)) or ''`,
  */
 export const sweepScript = script(
   'sweep',
-  `
+  `${STORED}
 local swept = redis.call('ZRANGE', KEYS[2], 0, ${SWEPT_AT_ONCE - 1})
 for _, handle in ipairs(swept) do
   local held = redis.call('HGET', KEYS[1], handle)
-  if held and string.sub(held, 3, 38) == ARGV[1] then redis.call('HDEL', KEYS[1], handle) end
+  if held and bootOf(held) == ARGV[1] then redis.call('HDEL', KEYS[1], handle) end
   redis.call('ZREM', KEYS[2], handle)
 end
 return #swept`,

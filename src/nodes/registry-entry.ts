@@ -1,5 +1,6 @@
 import { isObject } from '../base/checks.js'
 import type { NodeRef } from '../base/cluster-events.js'
+import { restOf } from './stored-format.js'
 
 /** What one lease stands for: a node, what is served there, or both. */
 export interface RegistryEntry {
@@ -17,11 +18,12 @@ export function entryFrom(value: unknown): RegistryEntry | undefined {
   return value as RegistryEntry
 }
 
-/** The same as it stands in Redis: the format, the boot, and JSON. */
+/** The same as it stands in Redis. */
 export function entryFromText(text: string): RegistryEntry | undefined {
-  if (!text.startsWith('1:')) return undefined
+  const json = restOf(text)
+  if (json === undefined) return undefined
   try {
-    return entryFrom(JSON.parse(text.slice(39)))
+    return entryFrom(JSON.parse(json))
   } catch {
     return undefined
   }

@@ -1,6 +1,8 @@
 import { isObject } from '../base/checks.js'
 import { objectFrom } from '../base/json.js'
 
+export const MESSAGE_VERSION = 1
+
 /** Entries have changed. */
 export interface EntriesMessage {
   /** The version that this follows on. */
@@ -15,12 +17,16 @@ interface ReleaseMessage {
   readonly released: string
 }
 
+export function releaseMessage(released: string): string {
+  return JSON.stringify({ v: MESSAGE_VERSION, released })
+}
+
 /** Undefined if it is none of ours, or of a version that this code does not know: the next question to Redis finds out. */
 export function registryMessageFrom(text: string): EntriesMessage | ReleaseMessage | undefined {
   const value = objectFrom(text)
   if (!value) return undefined
   const { v, from, to, set = {}, gone = [], released } = value
-  if (v !== 1) return undefined
+  if (v !== MESSAGE_VERSION) return undefined
   if (typeof released === 'string') return { released }
   if (typeof from !== 'string' || typeof to !== 'string' || !isObject(set) || !Array.isArray(gone))
     return undefined

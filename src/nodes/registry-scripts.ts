@@ -1,4 +1,6 @@
 import { script } from '../redis/script.js'
+import { MESSAGE_VERSION } from './registry-message.js'
+import { STORED, TIME } from './stored-format.js'
 
 // An entry is what one lease stands for: a node with its services, or an instance that no node stands behind. Only the
 // process that has written it changes it; `boot` tells one run of a process from another. Every change of the entries moves
@@ -16,19 +18,14 @@ import { script } from '../redis/script.js'
 const ENTRIES = `
 local leases, entries, version, reports, remains = unpack(KEYS)
 local channel = ARGV[1]
-local time = redis.call('TIME')
-local micros = time[1] * 1000000 + time[2]
-local now = math.floor(micros / 1000)
 local messages = {}
-local function digits(number) return string.format('%.0f', number) end
-local function bootOf(value) return string.sub(value, 3, 38) end
-
+${TIME}${STORED}
 -- The message goes first: who may not use the channel is refused before anything is written.
 local function tell(change)
   local before = redis.call('GET', version) or ''
   local epoch, number = string.match(before, '^(%d+):(%d+)$')
   local after = (epoch or digits(micros)) .. ':' .. digits(math.max((number or 0) + 1, micros))
-  local message = '{"v":1,"from":"' .. before .. '","to":"' .. after .. '",' .. change .. '}'
+  local message = '{"v":${MESSAGE_VERSION},"from":"' .. before .. '","to":"' .. after .. '",' .. change .. '}'
   redis.call('PUBLISH', channel, message)
   redis.call('SET', version, after)
   messages[#messages + 1] = message
@@ -100,13 +97,13 @@ local deadline = tonumber(redis.call('ZSCORE', leases, field) or 0)
 local holder = held and bootOf(held)
 local own = holder == boot or (former ~= '' and holder == former)
 if held and not own and (how == 'renew' or (how == 'join' and deadline > now)) then
-  return answer('taken', digits(deadline) .. ':' .. digits(now) .. ':' .. string.sub(held, 40))
+  return answer('taken', digits(deadline) .. ':' .. digits(now) .. ':' .. restOf(held))
 end
 if how == 'renew' and not held then return answer('lost') end
 if how == 'renew' and deadline <= now then return answer('over') end
 reap()
 held = redis.call('HGET', entries, field)
-local value = '1:' .. boot .. ':' .. entry
+local value = stored(boot, entry)
 if held ~= value then
   tell('"set":{"' .. field .. '":' .. entry .. '}')
   if held and holder ~= boot then redis.call('ZADD', remains, 0, holder) end
@@ -158,15 +155,3 @@ export const reportsScript = script(
 return redis.call('HGETALL', KEYS[1])`,
   { readOnly: true },
 )
-
-/** Whether a run of a node lives: its entry stands, and its lease has not ended. For scripts that know `leases` and `entries`. */
-export const LIVES = `
-local time = redis.call('TIME')
-local micros = time[1] * 1000000 + time[2]
-local now = math.floor(micros / 1000)
-local function lives(boot, field)
-  local value = redis.call('HGET', entries, field)
-  if not value or string.sub(value, 3, 38) ~= boot then return false end
-  return tonumber(redis.call('ZSCORE', leases, field) or 0) > now and string.sub(value, 40)
-end
-`
