@@ -67,7 +67,7 @@ async function start(names: readonly string[] = NODES) {
 }
 
 const attachTo = (holder: SimulatedHolder, sid: string, transport: FakeTransport) =>
-  holder.wing.connections.attach(transport, { sessionId: sid })
+  holder.live.connections.attach(transport, { sessionId: sid })
 
 describe('a connection whose session ends while it is attached', () => {
   it('is closed by what is heard before it is open (guards: local first)', async () => {
@@ -255,7 +255,7 @@ async function run({ deaf, operations }: Case, scheduler: fc.Scheduler) {
     const holder = holders[node] as SimulatedHolder
     ledger.attached.push(each)
     const options = { sessionId: sid, userId: users.get(sid), onRotation }
-    each.connection = await holder.wing.connections.attach(each.transport, options)
+    each.connection = await holder.live.connections.attach(each.transport, options)
     ledger.settle(each, sid)
   }
   await attach(0, 's0', 'close')

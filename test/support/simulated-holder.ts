@@ -2,7 +2,7 @@ import { type Assembly, assemble } from '../../src/assembly.js'
 import { silentLogger } from '../../src/base/logger.js'
 import { Lines } from '../../src/bus/lines.js'
 import { sharedBus } from '../../src/bus/shared-bus.js'
-import { type ConnectionWing, wireConnections } from '../../src/connections/wiring.js'
+import { assembleConnections, type ConnectionAssembly } from '../../src/connections/connection-assembly.js'
 import { Inbox } from '../../src/inbox/inbox.js'
 import { Lifecycle } from '../../src/lifecycle.js'
 import type { Dependant } from '../../src/nodes/membership.js'
@@ -28,7 +28,7 @@ export class SimulatedHolder {
   readonly name: string
   readonly run: string
   readonly keys: RegistryKeys
-  readonly wing: ConnectionWing
+  readonly live: ConnectionAssembly
   readonly store: Assembly
   readonly #dependants: Dependant[] = []
 
@@ -79,8 +79,8 @@ export class SimulatedHolder {
     } as never
     const runs = new Runs(registry)
     const inbox = new Inbox({ ...parts, lines, runs })
-    this.wing = wireConnections({ ...parts, lines, runs, registry, membership, inbox, warn() {} })
-    const { join, revocation } = this.wing
+    this.live = assembleConnections({ ...parts, lines, runs, registry, membership, inbox, warn() {} })
+    const { join, revocation } = this.live
     const bus = { nodeId: name, port: simulated, lines, join, revocation }
     const options = {
       clock,
@@ -91,7 +91,7 @@ export class SimulatedHolder {
     this.store = assemble(parseOptions(options), simulated, () => {})
     new Lifecycle(this.store, { close() {} } as never)
     void inbox.open()
-    this.wing.start()
+    this.live.start()
   }
 
   login(sid: string, user: string): Promise<void> {

@@ -20,7 +20,7 @@ import { RevokedConnections } from './revoked-connections.js'
 import { Router } from './router.js'
 import { SessionWatch } from './session-watch.js'
 
-interface ConnectionParts {
+interface ConnectionAssemblyOptions {
   port: GuardedPort
   lines: Lines
   keys: RegistryKeys
@@ -38,7 +38,7 @@ interface ConnectionParts {
 }
 
 /** The parts of live connections, wired, and what the cluster needs of them. */
-export interface ConnectionWing {
+export interface ConnectionAssembly {
   readonly connections: Connections
   readonly commands: ConnectionCommands
   join(store: StoreOnCluster): () => void
@@ -50,22 +50,22 @@ export interface ConnectionWing {
   close(): void
 }
 
-export function wireConnections(parts: ConnectionParts): ConnectionWing {
-  const { port, keys, deadline } = parts
+export function assembleConnections(options: ConnectionAssemblyOptions): ConnectionAssembly {
+  const { port, keys, deadline } = options
   const local = new LocalConnections()
   const directory = new ConnectionDirectory(port, keys)
   const events = new ConnectionEvents({
-    ...parts,
+    ...options,
     emit: (event, info, reason) => connections.hear(event, info, reason),
     missed: () => connections.miss(),
   })
-  const registrar = new Registrar({ ...parts, directory, events })
-  const watch = new SessionWatch({ ...parts, local })
-  const router = new Router({ ...parts, directory, local })
-  const commands = new ConnectionCommands({ ...parts, router, watch })
-  const queries = new ConnectionQueries({ ...parts, directory, local, watch, reach: commands })
+  const registrar = new Registrar({ ...options, directory, events })
+  const watch = new SessionWatch({ ...options, local })
+  const router = new Router({ ...options, directory, local })
+  const commands = new ConnectionCommands({ ...options, router, watch })
+  const queries = new ConnectionQueries({ ...options, directory, local, watch, reach: commands })
   const connections: Connections = new Connections({
-    ...parts,
+    ...options,
     local,
     registrar,
     watch,
