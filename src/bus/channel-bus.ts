@@ -1,6 +1,7 @@
 import { type Clock, type Moment, momentOf } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import type { Emit } from '../base/store-events.js'
+import { Timer } from '../base/timer.js'
 import type { Stats } from '../observe/stats.js'
 import type { RedisPort } from '../redis/redis-port.js'
 import type { Announcement, Bus, BusListener } from './bus.js'
@@ -25,6 +26,7 @@ export class ChannelBus implements Bus {
   readonly instance: string
   readonly nodeId: string
   readonly #options: ChannelBusOptions
+  readonly #newerTimer: Timer
   #listener: BusListener | undefined
   #round = 0
   #hearing = false
@@ -33,10 +35,10 @@ export class ChannelBus implements Bus {
   #newerHeard: { again: boolean } | undefined
   #conflictHeard = false
   #leave: () => void = () => {}
-  #cancelNewer: () => void = () => {}
 
   constructor(options: ChannelBusOptions) {
     this.#options = options
+    this.#newerTimer = new Timer(options.clock)
     this.instance = options.instance
     this.nodeId = options.nodeId
   }
@@ -62,7 +64,7 @@ export class ChannelBus implements Bus {
 
   stop(): void {
     this.#leave()
-    this.#cancelNewer()
+    this.#newerTimer.cancel()
     this.#listener = undefined
   }
 
@@ -133,7 +135,7 @@ export class ChannelBus implements Bus {
     const heard = { again: false }
     this.#newerHeard = heard
     this.#listener?.missed('a message has a newer version than this node understands')
-    this.#cancelNewer = this.#options.clock.after(this.#options.lines.maxStaleness, () => {
+    this.#newerTimer.set(this.#options.lines.maxStaleness, () => {
       this.#newerHeard = undefined
       if (heard.again) this.#missNewer()
     })

@@ -1,4 +1,5 @@
 import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
+import { Timer } from '../base/timer.js'
 import type { RedisPort, RedisPrimary, Subscription } from '../redis/redis-port.js'
 import { probeScript } from '../redis/scripts.js'
 import { EchoLease } from './echo-lease.js'
@@ -43,6 +44,8 @@ export class Line {
   readonly #options: LineOptions
   readonly #listener: LineListener
   readonly #lease = new EchoLease()
+  /** Of the next probe, or of the next attempt to open it. */
+  readonly #timer: Timer
   #subscription: Subscription | undefined
   /** The channels that the server has been asked for on this subscription, and those that it has confirmed. */
   #asked = new Set<string>()
@@ -50,7 +53,6 @@ export class Line {
   #replicationId = ''
   #retryIn = FIRST_RETRY
   #stopped = false
-  #cancelTimer: () => void = () => {}
   /** Whether the server tells who it is; undefined before the first probe was answered. */
   identified: boolean | undefined
   /** Why it does not hear, in words. */
@@ -58,6 +60,7 @@ export class Line {
 
   constructor(options: LineOptions, listener: LineListener) {
     this.#options = options
+    this.#timer = new Timer(options.clock)
     this.#listener = listener
   }
 
@@ -88,7 +91,7 @@ export class Line {
 
   stop(): void {
     this.#stopped = true
-    this.#cancelTimer()
+    this.#timer.cancel()
     this.#subscription?.close()
     this.#subscription = undefined
     this.#lease.reset()
@@ -155,8 +158,7 @@ export class Line {
     if (this.#stopped) return
     if (this.trouble !== reason) this.#listener.trouble(reason)
     this.trouble = reason
-    this.#cancelTimer()
-    this.#cancelTimer = this.#options.clock.after(this.#retryIn, () => this.open())
+    this.#timer.set(this.#retryIn, () => this.open())
     this.#retryIn = Math.min(LAST_RETRY, this.#retryIn * 2)
   }
 
@@ -193,8 +195,7 @@ export class Line {
     if (waitingSince && elapsed(waitingSince, now) > maxStaleness) {
       return this.#close('the subscriber connection is silent although its server answers')
     }
-    const wait = Math.max(0, probeEvery - elapsed(sentAt, now))
-    this.#cancelTimer = clock.after(wait, () => void this.#probe(subscription))
+    this.#timer.set(probeEvery - elapsed(sentAt, now), () => void this.#probe(subscription))
   }
 
   /** The reason why this is not the server that the subscriber listens to, if so. */

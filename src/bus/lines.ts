@@ -1,5 +1,6 @@
 import { type Clock, elapsed, type Moment } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import { Timer } from '../base/timer.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { RedisPort, RedisPrimary } from '../redis/redis-port.js'
 import { Line } from './line.js'
@@ -35,13 +36,14 @@ export class Lines {
   readonly #options: LinesOptions
   readonly #lines = new Map<string, Line>()
   readonly #listeners = new Map<string, Set<ChannelListener>>()
+  readonly #lookTimer: Timer
   #nonces = 0
   /** The cluster has more primaries than the client knows: what they publish may not come through any line. */
   #unknownPrimaries = false
-  #cancelTimer: () => void = () => {}
 
   constructor(options: LinesOptions) {
     this.#options = options
+    this.#lookTimer = new Timer(options.clock)
   }
 
   get maxStaleness(): number {
@@ -65,7 +67,7 @@ export class Lines {
   }
 
   stop(): void {
-    this.#cancelTimer()
+    this.#lookTimer.cancel()
     this.#listeners.clear()
     for (const line of this.#lines.values()) line.stop()
     this.#lines.clear()
@@ -106,7 +108,6 @@ export class Lines {
 
   /** Keeps one line to every primary, and looks again at every interval: primaries come and go without a sound. */
   #follow(): void {
-    this.#cancelTimer()
     const { keyspace, port } = this.#options
     // A primary where none of our keys can lie has nothing to tell.
     const primaries = port.primaries().filter(({ owns }) => keyspace.probe(owns) !== undefined)
@@ -123,7 +124,7 @@ export class Lines {
     }
     this.#tellTrust()
     const wait = primaries.length === 0 ? LOOK_EVERY : this.#options.probeEvery
-    this.#cancelTimer = this.#options.clock.after(wait, () => this.#follow())
+    this.#lookTimer.set(wait, () => this.#follow())
   }
 
   #add(primary: RedisPrimary): void {

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import { Timer } from '../base/timer.js'
 import type { Membership } from '../nodes/membership.js'
 import type { Connection } from './connection.js'
 import type { ConnectionDirectory } from './connection-directory.js'
@@ -39,12 +40,13 @@ interface RegistrarOptions {
 export class Registrar {
   readonly #options: RegistrarOptions
   readonly #registrations = new Map<Connection, Registration>()
-  #cancelActivity: () => void = () => {}
+  readonly #activityTimer: Timer
   #failing = false
   #stopped = false
 
   constructor(options: RegistrarOptions) {
     this.#options = options
+    this.#activityTimer = new Timer(options.clock)
     options.membership.depend({
       // The rows stand under a boot that nobody believes any more.
       fenced: () => this.#doubtAll(),
@@ -90,8 +92,7 @@ export class Registrar {
   /** From now on what is heard of connections is written, in batches. */
   start(): void {
     if (this.#stopped) return
-    this.#cancelActivity()
-    this.#cancelActivity = this.#options.clock.after(ACTIVITY_EVERY, () => {
+    this.#activityTimer.set(ACTIVITY_EVERY, () => {
       // What could not be told is told late: whoever is active tells again.
       void this.#writeActivity().then(() => this.start())
     })
@@ -99,7 +100,7 @@ export class Registrar {
 
   stop(): void {
     this.#stopped = true
-    this.#cancelActivity()
+    this.#activityTimer.cancel()
   }
 
   #registrationOf(connection: Connection): Registration {

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
 import { isHandleText } from '../base/session-handle.js'
+import { Timer } from '../base/timer.js'
 import type { Lines } from '../bus/lines.js'
 import { type DeletionReason, decodeMessage } from '../bus/message.js'
 import type { KnownSession, StoreOnCluster } from '../bus/shared-bus.js'
@@ -42,15 +43,16 @@ interface SessionWatchOptions {
  */
 export class SessionWatch {
   readonly #options: SessionWatchOptions
+  readonly #lookTimer: Timer
   readonly #stores = new Set<StoreOnCluster>()
   /** Counts up whenever a message may have been missed. */
   #doubts = 0
-  #cancelLook: () => void = () => {}
   #looking = false
   #stopped = false
 
   constructor(options: SessionWatchOptions) {
     this.#options = options
+    this.#lookTimer = new Timer(options.clock)
   }
 
   join(store: StoreOnCluster): () => void {
@@ -100,7 +102,7 @@ export class SessionWatch {
 
   stop(): void {
     this.#stopped = true
-    this.#cancelLook()
+    this.#lookTimer.cancel()
   }
 
   #sessions(name: string): KnownSession[] {
@@ -141,9 +143,7 @@ export class SessionWatch {
   }
 
   #lookIn(ms: number): void {
-    this.#cancelLook()
-    if (this.#stopped) return
-    this.#cancelLook = this.#options.clock.after(ms, () => void this.#look())
+    if (!this.#stopped) this.#lookTimer.set(ms, () => void this.#look())
   }
 
   async #look(): Promise<void> {

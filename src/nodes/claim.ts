@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { ClaimLostError } from '../base/cluster-errors.js'
+import { Timer } from '../base/timer.js'
 
 /** How many attempts to renew it there are within its time, if each fails at once. */
 const RENEWALS = 3
@@ -33,13 +34,15 @@ export class Claim {
   readonly token: number
   readonly #options: ClaimOptions
   readonly #abort = new AbortController()
+  readonly #renewalTimer: Timer
+  readonly #endTimer: Timer
   #until: number
-  #cancelRenewal: () => void = () => {}
-  #cancelEnd: () => void = () => {}
 
   /** Made by `claims.acquire`. @internal */
   constructor(options: ClaimOptions) {
     this.#options = options
+    this.#renewalTimer = new Timer(options.clock)
+    this.#endTimer = new Timer(options.clock)
     this.name = options.name
     this.token = options.token
     this.#until = options.sentAt
@@ -75,8 +78,8 @@ export class Claim {
   /** It is over. @internal */
   lose(reason: string): void {
     if (this.signal.aborted) return
-    this.#cancelRenewal()
-    this.#cancelEnd()
+    this.#renewalTimer.cancel()
+    this.#endTimer.cancel()
     this.#options.over()
     this.#abort.abort(new ClaimLostError(this.name, reason))
   }
@@ -95,8 +98,7 @@ export class Claim {
   }
 
   #awaitEnd(): void {
-    this.#cancelEnd()
-    this.#cancelEnd = this.#options.clock.after(this.#left, () => {
+    this.#endTimer.set(this.#left, () => {
       // A heartbeat has moved the end meanwhile.
       if (this.held()) this.#awaitEnd()
       else this.lose('it could not be renewed in time')
@@ -104,8 +106,7 @@ export class Claim {
   }
 
   #renewIn(ms: number): void {
-    this.#cancelRenewal()
-    this.#cancelRenewal = this.#options.clock.after(Math.max(0, ms), () => void this.#renew())
+    this.#renewalTimer.set(ms, () => void this.#renew())
   }
 
   async #renew(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { Timer } from '../base/timer.js'
 import { firstBoot, nextBoot } from './boot.js'
 import type { Registry, RenewalReply } from './registry.js'
 import type { RegistryEntry } from './registry-entry.js'
@@ -45,6 +46,8 @@ export interface LeaseListener {
 export class Lease {
   readonly #options: LeaseOptions
   readonly #listener: LeaseListener
+  readonly #beatTimer: Timer
+  readonly #endTimer: Timer
   #boot: string = firstBoot()
   #former = ''
   /** The boot of another process that holds it. */
@@ -54,11 +57,11 @@ export class Lease {
   #sent = false
   #until = Number.NEGATIVE_INFINITY
   #turn: Promise<unknown> = Promise.resolve()
-  #cancelBeat: () => void = () => {}
-  #cancelEnd: () => void = () => {}
 
   constructor(options: LeaseOptions, listener: LeaseListener) {
     this.#options = options
+    this.#beatTimer = new Timer(options.clock)
+    this.#endTimer = new Timer(options.clock)
     this.#listener = listener
   }
 
@@ -104,8 +107,8 @@ export class Lease {
   leave(): Promise<void> {
     const { registry, field } = this.#options
     this.#state = 'ended'
-    this.#cancelBeat()
-    this.#cancelEnd()
+    this.#beatTimer.cancel()
+    this.#endTimer.cancel()
     return this.#inTurn(async () => {
       if (this.#sent) await registry.leave(field, this.#boot)
     })
@@ -124,11 +127,11 @@ export class Lease {
 
   /** The next renewal comes after a heartbeat, or sooner where the last has failed. */
   #beatAfter(sentAt: number): void {
-    this.#cancelBeat()
+    this.#beatTimer.cancel()
     if (this.#ended()) return
     const { clock, heartbeat } = this.#options
     const pause = this.state === 'active' ? heartbeat : heartbeat / RETRIES_PER_BEAT
-    this.#cancelBeat = clock.after(Math.max(0, sentAt + pause - clock.monotonic()), () => {
+    this.#beatTimer.set(sentAt + pause - clock.monotonic(), () => {
       // Whoever waits for it is told by the listener.
       this.#inTurn(() => this.#renew()).catch(() => {})
     })
@@ -137,7 +140,7 @@ export class Lease {
   /** Whether it is held then. */
   async #renew(): Promise<boolean> {
     if (this.#ended()) return false
-    this.#cancelBeat()
+    this.#beatTimer.cancel()
     if (this.#state !== 'fenced' && this.#isOver) this.#fence('it could not be renewed in time')
     const sentAt = this.#options.clock.monotonic()
     const boot = this.#boot
@@ -176,10 +179,7 @@ export class Lease {
     }
     const before = this.#state
     this.#state = 'active'
-    this.#cancelEnd()
-    this.#cancelEnd = clock.after(this.#until - clock.monotonic(), () =>
-      this.#fence('it could not be renewed in time'),
-    )
+    this.#endTimer.set(this.#until - clock.monotonic(), () => this.#fence('it could not be renewed in time'))
     this.#heldBy = undefined
     if (before !== 'active') this.#listener.active()
     this.#listener.renewed(fresh, remains)
@@ -194,7 +194,7 @@ export class Lease {
   #fence(reason: string, by?: RegistryEntry): void {
     const before = this.#state
     if (this.#ended() || (before === 'fenced' && this.#heldBy === by?.boot)) return
-    this.#cancelEnd()
+    this.#endTimer.cancel()
     this.#state = 'fenced'
     this.#heldBy = by?.boot
     if (before !== 'fenced') {

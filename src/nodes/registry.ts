@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { ClosedError } from '../base/errors.js'
+import { Timer } from '../base/timer.js'
 import type { Lines } from '../bus/lines.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Script } from '../redis/script.js'
@@ -55,9 +56,9 @@ export class Registry {
   readonly #directory: Directory
   readonly #listeners = new Set<(changes: readonly Change[]) => void>()
   readonly #waiting = new Set<(released: string) => void>()
+  readonly #graceTimer: Timer
+  readonly #lookTimer: Timer
   #leave: (() => void) | undefined
-  #cancelGrace: () => void = () => {}
-  #cancelLook: () => void = () => {}
   #closed = false
   #looking: Promise<void> | undefined
   /** When the question was sent that has last confirmed the copy, on the monotonic clock. */
@@ -69,6 +70,8 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#options = options
+    this.#graceTimer = new Timer(options.clock)
+    this.#lookTimer = new Timer(options.clock)
     this.#directory = new Directory(changes => {
       for (const listener of [...this.#listeners]) listener(changes)
     })
@@ -97,8 +100,8 @@ export class Registry {
 
   close(): void {
     this.#closed = true
-    this.#cancelGrace()
-    this.#cancelLook()
+    this.#graceTimer.cancel()
+    this.#lookTimer.cancel()
     this.#leave?.()
   }
 
@@ -202,16 +205,13 @@ export class Registry {
   }
 
   #replace(version: string, stored: readonly string[]): void {
-    const { clock, servedFor } = this.#options
     if (!this.#directory.replace(version, stored)) return
-    this.#cancelGrace()
-    this.#cancelGrace = clock.after(servedFor, () => this.#directory.dropUnconfirmed())
+    this.#graceTimer.set(this.#options.servedFor, () => this.#directory.dropUnconfirmed())
   }
 
   /** The next lease to end is looked at when it does: as long as all are renewed, an answer comes first that says so. */
   #lookIn(ms: number): void {
-    this.#cancelLook()
-    this.#cancelLook = this.#options.clock.after(ms, () => this.#lookInBackground())
+    this.#lookTimer.set(ms, () => this.#lookInBackground())
   }
 
   #lookInBackground(): void {
