@@ -185,7 +185,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     names,
     coordinator,
     isCluster,
-    start: keyspace.start,
+    hasPrefix: keyspace.start !== '',
     clock,
     logger,
     servedFor: servedFor(config),

@@ -48,7 +48,7 @@ export abstract class QueryableStore<
   override clear(): Promise<void>
   override clear(callback?: Callback): void
   override clear(callback?: Callback): Promise<void> | void {
-    const cleared = this.parts.bulk.all().then(() => {})
+    const cleared = this.parts.bulk.deleteAll().then(() => {})
     return settle(cleared, callback)
   }
 
@@ -103,7 +103,7 @@ export abstract class QueryableStore<
     predicate: (session: View<Session, Hashing>) => boolean,
     options?: BulkOptions,
   ): Promise<BulkResult> {
-    return this.parts.bulk.matching(predicate as unknown as AnyPredicate, options ?? {})
+    return this.parts.bulk.deleteMatching(predicate as unknown as AnyPredicate, options ?? {})
   }
 
   /** The sessions that have a value in one of the declared `indexes`: to list, count or revoke them, without a scan. */

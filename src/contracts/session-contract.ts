@@ -106,7 +106,7 @@ export class SessionContract {
       unconfirmed = error
       return { found: 0 }
     })
-    if (ref.id === undefined && (found === 0 || names.plainMayStand)) await bulk.named(ref.name)
+    if (ref.id === undefined && (found === 0 || names.plainMayStand)) await bulk.deletePlain(ref.name)
     if (unconfirmed) throw unconfirmed
   }
 

@@ -53,7 +53,7 @@ export class BulkDeletion {
   readonly #names: SessionNames
   readonly #coordinator: Coordinator
   readonly #batchSize: number
-  readonly #start: string
+  readonly #hasPrefix: boolean
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #servedFor: number
@@ -64,8 +64,8 @@ export class BulkDeletion {
     names: SessionNames
     coordinator: Coordinator
     isCluster: boolean
-    /** What every key of a session starts with. */
-    start: string
+    /** Whether the keys of sessions start with something by which they are known among others. */
+    hasPrefix: boolean
     clock: Clock
     logger: Logger
     /** How long after it was destroyed a session may be served by a node that has not heard of it. */
@@ -75,7 +75,7 @@ export class BulkDeletion {
     this.#destroyer = parts.destroyer
     this.#names = parts.names
     this.#coordinator = parts.coordinator
-    this.#start = parts.start
+    this.#hasPrefix = parts.hasPrefix
     this.#clock = parts.clock
     this.#logger = parts.logger
     this.#servedFor = parts.servedFor
@@ -83,16 +83,24 @@ export class BulkDeletion {
     this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
 
-  async matching(predicate: (session: SessionView) => boolean, options: BulkOptions): Promise<BulkResult> {
+  async deleteMatching(
+    predicate: (session: SessionView) => boolean,
+    options: BulkOptions,
+  ): Promise<BulkResult> {
     if (typeof predicate !== 'function') {
       throw new OptionError(`bulkDelete: got ${typeof predicate}, allowed is a function of the session`)
     }
     checkCallOptions('bulkDelete', options, BULK_OPTIONS)
-    return this.run(options, { event: 'destroyed', reason: 'bulkDelete' }, () => this.picked(predicate))
+    return this.deleteBatches(options, { event: 'destroyed', reason: 'bulkDelete' }, () =>
+      this.batchesMatching(predicate),
+    )
   }
 
-  /** All that the predicate picks; with `over` also of those that have lived for as long as they may. */
-  async *picked(predicate: (session: SessionView) => boolean, { over = false } = {}): AsyncGenerator<Batch> {
+  /** Looks at all for those that the predicate picks; with `over` also at those that have lived for as long as they may. */
+  async *batchesMatching(
+    predicate: (session: SessionView) => boolean,
+    { over = false } = {},
+  ): AsyncGenerator<Batch> {
     for await (const visited of this.#query.views({ over })) {
       const refs = visited.filter(({ view }) => picks(predicate, view)).map(({ ref }) => ref)
       yield { scanned: visited.length, refs }
@@ -103,10 +111,10 @@ export class BulkDeletion {
    * The session of a handle of which only the hash is known, if it stands under its plain id: no key leads to it, so all are
    * looked at.
    */
-  async named(name: string): Promise<void> {
+  async deletePlain(name: string): Promise<void> {
     const query = this.#query
     const names = this.#names
-    await this.run({}, { event: 'revoked', reason: 'handle' }, async function* () {
+    await this.deleteBatches({}, { event: 'revoked', reason: 'handle' }, async function* () {
       for await (const refs of query.refs()) {
         yield { scanned: refs.length, refs: refs.filter(ref => names.areSame(ref.name, name)) }
       }
@@ -114,15 +122,15 @@ export class BulkDeletion {
   }
 
   /** Every session. Caches are emptied before, so that none answers meanwhile, and after, also if it ended half-way. */
-  async all(): Promise<BulkResult> {
+  async deleteAll(): Promise<BulkResult> {
     const query = this.#query
-    if (this.#start === '') {
+    if (!this.#hasPrefix) {
       throw new OptionError(
         'prefix: got an empty one, allowed for clear is one that tells sessions from other keys; use bulkDelete with a predicate',
       )
     }
     await this.#coordinator.publishCacheClear()
-    const deletion = this.run({}, { event: 'destroyed', reason: 'clear' }, async function* () {
+    const deletion = this.deleteBatches({}, { event: 'destroyed', reason: 'clear' }, async function* () {
       for await (const refs of query.refs()) yield { scanned: refs.length, refs }
     })
     // What went wrong with the deletion says more than what went wrong with the message.
@@ -135,7 +143,7 @@ export class BulkDeletion {
   }
 
   /** Destroys what the batches name. */
-  async run(
+  async deleteBatches(
     { onProgress, signal }: BulkOptions,
     ending: Ending,
     batches: () => AsyncGenerator<Batch>,

@@ -94,7 +94,8 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
     const revocation = this.#shared?.revocation()
     const { start } = this.#keyspace
     const find = async (refs: readonly SessionRef[]) => revocation?.find(refs.map(({ name }) => start + name))
-    const result = await bulk.run(options, { event: 'revoked', reason: 'index' }, async function* () {
+    const ending = { event: 'revoked', reason: 'index' } as const
+    const result = await bulk.deleteBatches(options, ending, async function* () {
       for await (const batch of lookup.walk(at)) {
         // What this node cannot read the index still names, and nothing says that it is wrong.
         const refs = batch.map(({ ref }) => ref).filter(({ name }) => !isKept(name))
@@ -116,7 +117,7 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
           return false
         }
       }
-      for await (const { scanned, refs } of bulk.picked(matches, { over: true })) {
+      for await (const { scanned, refs } of bulk.batchesMatching(matches, { over: true })) {
         const revoked = refs.filter(({ name }) => !isKept(name))
         await find(revoked)
         yield { scanned, refs: revoked }

@@ -106,7 +106,7 @@ export class Callers {
           return
         }
         case 'clear':
-          await bulk.all()
+          await bulk.deleteAll()
       }
     })
   }
