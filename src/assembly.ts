@@ -167,9 +167,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     names,
     plain,
     conflicts: conflicts === 'last-write-wins' ? undefined : new Conflicts(conflicts, text),
-    limit: maxSessions
-      ? new SessionLimit({ ...maxSessions, lookup, destroyer, isCluster, clock })
-      : undefined,
+    limit: maxSessions ? new SessionLimit({ ...maxSessions, lookup, destroyer, clock }) : undefined,
     cache,
     bus,
     clock,
@@ -184,7 +182,6 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     destroyer,
     names,
     coordinator,
-    isCluster,
     hasPrefix: keyspace.start !== '',
     clock,
     logger,

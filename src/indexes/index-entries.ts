@@ -1,4 +1,5 @@
 import { type Clock, momentOf } from '../base/clock.js'
+import { pairsOf } from '../base/slices-of.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import { enterScript, entriesScript, pruneScript } from '../redis/index-scripts.js'
 import type { Keyspace } from '../redis/keyspace.js'
@@ -198,9 +199,6 @@ function repliesOf(
   })
 }
 
-function entriesOf(pairs: readonly (string | Buffer)[]): IndexEntry[] {
-  const entries: IndexEntry[] = []
-  for (let i = 0; i < pairs.length; i += 2)
-    entries.push({ member: String(pairs[i]), score: String(pairs[i + 1]) })
-  return entries
+function entriesOf(flat: readonly (string | Buffer)[]): IndexEntry[] {
+  return [...pairsOf(flat)].map(([member, score]) => ({ member: String(member), score: String(score) }))
 }

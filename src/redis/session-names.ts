@@ -139,6 +139,11 @@ export class SessionNames {
     return this.#hashing === true && id !== undefined ? this.#under(name) : undefined
   }
 
+  /** How many sessions one script may be about: its keys must lie in one slot, and those of two sessions hardly ever do. */
+  mostTogether(most: number): number {
+    return this.#keyspace.isCluster ? 1 : most
+  }
+
   #under(name: string): Places {
     return { keys: [this.#keyspace.session(name), this.#keyspace.tombstone(name)], target: 1 }
   }

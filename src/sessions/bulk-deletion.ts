@@ -9,9 +9,6 @@ import type { Ending, SessionDestroyer } from './session-destroyer.js'
 import { picks, type SessionQuery } from './session-query.js'
 import type { SessionView } from './session-view.js'
 
-const SESSIONS_DESTROYED = 100
-const ID_CHARACTERS_SENT = 64 * 1024
-
 export interface BulkProgress {
   scanned: number
   matched: number
@@ -52,7 +49,6 @@ export class BulkDeletion {
   readonly #destroyer: SessionDestroyer
   readonly #names: SessionNames
   readonly #coordinator: Coordinator
-  readonly #batchSize: number
   readonly #hasPrefix: boolean
   readonly #clock: Clock
   readonly #logger: Logger
@@ -63,7 +59,6 @@ export class BulkDeletion {
     destroyer: SessionDestroyer
     names: SessionNames
     coordinator: Coordinator
-    isCluster: boolean
     /** Whether the keys of sessions start with something by which they are known among others. */
     hasPrefix: boolean
     clock: Clock
@@ -79,8 +74,6 @@ export class BulkDeletion {
     this.#clock = parts.clock
     this.#logger = parts.logger
     this.#servedFor = parts.servedFor
-    // The keys of one script must lie in one slot, and two sessions hardly ever do.
-    this.#batchSize = parts.isCluster ? 1 : SESSIONS_DESTROYED
   }
 
   async deleteMatching(
@@ -171,12 +164,12 @@ export class BulkDeletion {
         result.scanned += scanned
         result.matched += refs.length
         const settled = await Promise.allSettled(
-          this.#chunks(refs).map(async chunk => {
-            await this.#destroy(chunk, ending, result)
-            deleted?.(chunk)
+          [...this.#destroyer.batches(refs)].map(async batch => {
+            await this.#destroy(batch, ending, result)
+            deleted?.(batch)
           }),
         )
-        failure ??= settled.find(chunk => chunk.status === 'rejected')?.reason
+        failure ??= settled.find(batch => batch.status === 'rejected')?.reason
         progress.step()
       }
       progress.tell()
@@ -217,26 +210,5 @@ export class BulkDeletion {
   /** For what has been executed by now. */
   #effectiveBy(): Date {
     return new Date(Math.ceil(this.#clock.wall()) + this.#servedFor)
-  }
-
-  #chunks(refs: SessionRef[]): SessionRef[][] {
-    const chunks: SessionRef[][] = []
-    let chunk: SessionRef[] = []
-    let characters = 0
-    for (const ref of refs) {
-      const { length } = ref.id ?? ref.name
-      if (
-        chunk.length === this.#batchSize ||
-        (chunk.length > 0 && characters + length > ID_CHARACTERS_SENT)
-      ) {
-        chunks.push(chunk)
-        chunk = []
-        characters = 0
-      }
-      chunk.push(ref)
-      characters += length
-    }
-    if (chunk.length > 0) chunks.push(chunk)
-    return chunks
   }
 }

@@ -2,6 +2,7 @@ import { checkCallOptions } from '../base/call-options.js'
 import type { Clock } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError, UnreadableError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { slicesOf } from '../base/slices-of.js'
 import type { CheckedSerializer } from '../codec/serializer.js'
 import type { Entering, IndexEntries } from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
@@ -74,8 +75,8 @@ export class Reindexing {
           result.aborted = true
           break
         }
-        for (let start = 0; start < keys.length; start += SESSIONS_READ) {
-          unread = (await this.#enter(keys.slice(start, start + SESSIONS_READ), result)) ?? unread
+        for (const slice of slicesOf(keys, SESSIONS_READ)) {
+          unread = (await this.#enter(slice, result)) ?? unread
         }
         result.next = next
         progress.step()

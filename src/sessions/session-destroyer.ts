@@ -12,6 +12,10 @@ import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { ReplicaConfirmation } from './replica-confirmation.js'
 import type { SessionRepository } from './session-repository.js'
 
+const SESSIONS_DESTROYED = 100
+/** Nodes do not read messages of any length. */
+const ID_CHARACTERS_SENT = 64 * 1024
+
 export interface SessionDestroyerOptions {
   repository: SessionRepository
   port: GuardedPort
@@ -53,7 +57,25 @@ export class SessionDestroyer {
     return order.after(ref.name, () => this.#destroy([ref], ending, tickets, until))
   }
 
-  /** Removes many sessions in one step; on Redis Cluster there may be one only. The answer is how many there were. */
+  /** As many at a time as are destroyed in one step. */
+  *batches(refs: readonly SessionRef[]): Generator<SessionRef[]> {
+    const most = this.#options.names.mostTogether(SESSIONS_DESTROYED)
+    let batch: SessionRef[] = []
+    let characters = 0
+    for (const ref of refs) {
+      const { length } = ref.id ?? ref.name
+      if (batch.length === most || (batch.length > 0 && characters + length > ID_CHARACTERS_SENT)) {
+        yield batch
+        batch = []
+        characters = 0
+      }
+      batch.push(ref)
+      characters += length
+    }
+    if (batch.length > 0) yield batch
+  }
+
+  /** Removes a batch of sessions in one step. The answer is how many there were. */
   async destroyAll(
     refs: readonly SessionRef[],
     ending: Ending,

@@ -19,21 +19,18 @@ export class SessionLimit {
   readonly #onLimit: OnLimit
   readonly #lookup: IndexLookup
   readonly #destroyer: SessionDestroyer
-  readonly #batchSize: number
   readonly #clock: Clock
 
   constructor(parts: {
     onLimit: OnLimit
     lookup: IndexLookup
     destroyer: SessionDestroyer
-    isCluster: boolean
     clock: Clock
   }) {
     this.#onLimit = parts.onLimit
     this.#lookup = parts.lookup
     this.#destroyer = parts.destroyer
     this.#clock = parts.clock
-    this.#batchSize = parts.isCluster ? 1 : 100
   }
 
   /**
@@ -68,8 +65,7 @@ export class SessionLimit {
   }
 
   async #evict(oldest: readonly Named[], until: number): Promise<void> {
-    for (let start = 0; start < oldest.length; start += this.#batchSize) {
-      const refs = oldest.slice(start, start + this.#batchSize).map(({ ref }) => ref)
+    for (const refs of this.#destroyer.batches(oldest.map(({ ref }) => ref))) {
       await this.#destroyer.destroyAll(refs, { event: 'evicted', reason: 'maxSessions' }, until)
     }
   }

@@ -1,6 +1,7 @@
 import { allOf } from '../base/all-of.js'
 import { ClosedError, OptionError, PartialError, RecordError } from '../base/errors.js'
 import type { SessionHandle } from '../base/session-handle.js'
+import { slicesOf } from '../base/slices-of.js'
 import type { Emit } from '../base/store-events.js'
 import type { Opened } from '../codec/codec.js'
 import type { Serializer } from '../codec/serializer.js'
@@ -92,12 +93,9 @@ export class SessionQuery {
     for await (const { keys, values, at } of readAhead(this.#reads(), BATCHES_AHEAD)) {
       // Who waits for progress, or wants it to end, is asked on pages without a session, too.
       if (keys.length === 0) yield []
-      for (let start = 0; start < keys.length; start += SESSIONS_SHOWN) {
-        const shown = keys.slice(start, start + SESSIONS_SHOWN)
-        const answers = shown.map((key, index) => {
-          const value = values[start + index] ?? 'nothing'
-          return this.#visit(key, value, at, over)
-        })
+      const read = keys.map((key, index) => ({ key, value: values[index] ?? 'nothing' }))
+      for (const shown of slicesOf(read, SESSIONS_SHOWN)) {
+        const answers = shown.map(({ key, value }) => this.#visit(key, value, at, over))
         const batch: Visited[] = []
         for (const answer of await allOf(answers)) {
           if (answer instanceof RecordError) unread ??= answer

@@ -1,6 +1,7 @@
 import { allOf } from '../base/all-of.js'
 import { type Clock, type Moment, momentOf } from '../base/clock.js'
 import { UnreadableError } from '../base/errors.js'
+import { slicesOf } from '../base/slices-of.js'
 import type { Expiry } from '../cache/entry.js'
 import type { Codec, Opened } from '../codec/codec.js'
 import type { Stats } from '../observe/stats.js'
@@ -44,7 +45,7 @@ export class SessionReader {
     this.#codec = parts.codec
     this.#clock = parts.clock
     this.#stats = parts.stats
-    this.#gathered = new GatheredReads(this.#mostTogether(SESSIONS_GATHERED), (places, until) =>
+    this.#gathered = new GatheredReads(parts.names.mostTogether(SESSIONS_GATHERED), (places, until) =>
       this.#loadAll(places, until),
     )
   }
@@ -76,18 +77,9 @@ export class SessionReader {
     { until = this.#port.deadlineFromNow(), digested = false }: { until?: number; digested?: boolean } = {},
   ): Promise<(StoredSession | Error)[]> {
     const places = refs.map(ref => this.#names.placesOf(ref))
-    const size = this.#mostTogether(SESSIONS_READ)
-    const batches: Promise<SessionReply[]>[] = []
-    for (let start = 0; start < places.length; start += size) {
-      batches.push(this.#loadAll(places.slice(start, start + size), until))
-    }
-    const replies = (await Promise.all(batches)).flat()
-    return this.interpretAll(refs, replies, digested)
-  }
-
-  /** The keys of one script must lie in one slot, and those of two sessions hardly ever do. */
-  #mostTogether(most: number): number {
-    return this.#port.isCluster ? 1 : most
+    const batches = [...slicesOf(places, this.#names.mostTogether(SESSIONS_READ))]
+    const replies = await Promise.all(batches.map(batch => this.#loadAll(batch, until)))
+    return this.interpretAll(refs, replies.flat(), digested)
   }
 
   async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {

@@ -109,6 +109,17 @@ describe('with evict-oldest, which is the default,', () => {
     await login(open({ max: 2 }), 'f')
     expect(await alive()).toEqual(['e', 'f'])
   })
+
+  it('other nodes read of many at once, also where ids are long', async () => {
+    const other = await readyUserStore({ redis: server.url })
+    const ids = Array.from({ length: 20 }, (_none, index) => String(index).padEnd(32_000, 'x'))
+    const before = open({ max: 20 })
+    for (const id of ids) await login(before, id)
+    for (const id of ids) await loaded(other, id)
+    await login(open({ max: 1 }), 'last')
+    for (const id of ids) await until(async () => !(await other.get(id)))
+    expect(other.cacheStats().messages.unreadable).toBe(0)
+  })
 })
 
 describe("with 'reject'", () => {
