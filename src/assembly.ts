@@ -98,7 +98,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     port,
     names,
     codec,
-    indexes: entries,
+    entries,
     clock,
     stats,
     tombstoneTtl,

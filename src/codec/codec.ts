@@ -5,7 +5,7 @@ import { type Compression, decompress } from './compression.js'
 import { headerOf, isEnvelope, readEnvelope } from './envelope.js'
 import { type KeyRing, unknownKey } from './key-ring.js'
 
-interface CodecOptions {
+interface CodecParts {
   /** Undefined: nothing is compressed. What is, can be read all the same. */
   compression: Compression | undefined
   /** Undefined: nothing is encrypted, and nothing that is can be read. */
@@ -31,19 +31,19 @@ export interface Opened {
  * itself is written. Reading takes whatever the configuration allows to read, however this node writes.
  */
 export class Codec {
-  readonly #options: CodecOptions
+  readonly #parts: CodecParts
   readonly #writingKey: string | undefined
 
-  constructor(options: CodecOptions) {
-    this.#options = options
-    this.#writingKey = options.encryption?.write ? options.encryption.keys.writes : undefined
+  constructor(parts: CodecParts) {
+    this.#parts = parts
+    this.#writingKey = parts.encryption?.write ? parts.encryption.keys.writes : undefined
   }
 
   /**
    * `binding` names the session: an encrypted record opens under the same name only. `created` is when it was made.
    */
   seal(text: string, binding: () => string, created?: number): string | Buffer | Promise<string | Buffer> {
-    const { compression, dated } = this.#options
+    const { compression, dated } = this.#parts
     if (!compression && !dated && this.#writingKey === undefined) return text
     const bytes = Buffer.from(text)
     const compressed = compression?.compress(bytes)
@@ -55,7 +55,7 @@ export class Codec {
 
   /** What the scripts know a record by; empty where nobody asks. */
   digestOf(bytes: string | Buffer, outdated = false): string {
-    return this.#options.digested || outdated ? hash('sha1', bytes, 'hex') : ''
+    return this.#parts.digested || outdated ? hash('sha1', bytes, 'hex') : ''
   }
 
   #envelope(
@@ -65,12 +65,12 @@ export class Codec {
     binding: () => string,
     created?: number,
   ) {
-    const { dated } = this.#options
+    const { dated } = this.#parts
     const keyId = this.#writingKey
     if (keyId === undefined && !compressed && !dated) return text
     const payload = compressed ?? bytes
     const header = headerOf({
-      compression: compressed ? (this.#options.compression?.number ?? 0) : 0,
+      compression: compressed ? (this.#parts.compression?.number ?? 0) : 0,
       size: compressed ? bytes.length : 0,
       created: dated ? created : undefined,
       keyId,
@@ -78,7 +78,7 @@ export class Codec {
     const body =
       keyId === undefined
         ? payload
-        : (this.#options.encryption as { keys: KeyRing }).keys.encrypt(payload, header, binding())
+        : (this.#parts.encryption as { keys: KeyRing }).keys.encrypt(payload, header, binding())
     return Buffer.concat([header, body])
   }
 
@@ -87,7 +87,7 @@ export class Codec {
    * or rejects with, UnreadableError if the bytes are no record, RecordError if this node is not set up to read it.
    */
   open(bytes: Buffer, binding: () => string): Opened | Promise<Opened> {
-    const { encryption, maxSessionBytes, stats } = this.#options
+    const { encryption, maxSessionBytes, stats } = this.#parts
     const envelope = isEnvelope(bytes) ? readEnvelope(bytes) : undefined
     let payload = envelope?.body ?? bytes
     if (envelope?.keyId !== undefined) {
@@ -99,7 +99,7 @@ export class Codec {
       stats.plaintextReads++
     }
     const created = envelope?.created
-    const outdated = envelope?.keyId !== this.#writingKey || (this.#options.dated && created === undefined)
+    const outdated = envelope?.keyId !== this.#writingKey || (this.#parts.dated && created === undefined)
     const opened = (text: Buffer) => ({ text: text.toString(), created, outdated })
     return envelope && envelope.compression !== 0
       ? decompress(envelope, payload, maxSessionBytes).then(opened)

@@ -13,7 +13,7 @@ import * as express from './express.js'
 import * as koa from './koa.js'
 import { lifeByMaxAge, lifeByRecord, type Ttl } from './lifetime.js'
 
-interface SessionContractOptions {
+interface SessionContractParts {
   sessions: Sessions
   bulk: BulkDeletion
   names: SessionNames
@@ -29,11 +29,11 @@ export const TOUCH_FAILED = 'a touch failed'
 
 /** What the frameworks say, in terms of sessions: which sighting a call has, and how long a session is to live. */
 export class SessionContract {
-  readonly #options: SessionContractOptions
+  readonly #parts: SessionContractParts
   #closed = false
 
-  constructor(options: SessionContractOptions) {
-    this.#options = options
+  constructor(parts: SessionContractParts) {
+    this.#parts = parts
   }
 
   /** Nothing is begun from now on. */
@@ -44,12 +44,12 @@ export class SessionContract {
   /** From memory, at once; undefined if Redis has to be asked. */
   peek(id: unknown, caller: Caller): { record: object | undefined } | undefined {
     this.#check(id)
-    const found = this.#options.sessions.peek(id)
+    const found = this.#parts.sessions.peek(id)
     return found && { record: this.#handOut(found, caller) }
   }
 
   async load(id: string, caller: Caller): Promise<object | undefined> {
-    return this.#handOut(await this.#options.sessions.load(id), caller)
+    return this.#handOut(await this.#parts.sessions.load(id), caller)
   }
 
   async save(id: unknown, session: unknown, caller: Caller): Promise<void> {
@@ -63,7 +63,7 @@ export class SessionContract {
   async #save(id: unknown, session: unknown, caller: Caller): Promise<void> {
     this.#check(id)
     checkSession(session)
-    const { sessions, ttl, clock } = this.#options
+    const { sessions, ttl, clock } = this.#parts
     const sighting = this.#sightingOf(id, session, caller)
     // The app was told that it is not saved, and has answered to that.
     if (sighting.toldOf !== undefined && (await isAtEnd(session, caller))) return
@@ -84,7 +84,7 @@ export class SessionContract {
 
   async destroy(id: unknown, caller: Caller, reason: 'destroy' | 'regenerate' = 'destroy'): Promise<void> {
     this.#check(id)
-    const { sessions, names, space } = this.#options
+    const { sessions, names, space } = this.#parts
     const { tombstone } = await sessions.destroy(names.refOf(id), { event: 'destroyed', reason })
     if (caller.kind === 'koa' && caller.ctx) koa.noteDestroyedByKoa(caller.ctx, id, space, tombstone)
   }
@@ -97,7 +97,7 @@ export class SessionContract {
         'revoke takes a SessionHandle; for a session id use destroy, for the text of a handle SessionHandle.from',
       )
     }
-    const { sessions, names, bulk } = this.#options
+    const { sessions, names, bulk } = this.#parts
     const ref = names.refOfHandle(handle)
     let unconfirmed: ReplicationError | undefined
     const ending = { event: 'revoked', reason: 'handle' } as const
@@ -114,7 +114,7 @@ export class SessionContract {
   touch(id: unknown, session: unknown, caller: Caller): Promise<unknown> | undefined {
     this.#check(id)
     checkSession(session)
-    const { sessions, ttl, clock, space } = this.#options
+    const { sessions, ttl, clock, space } = this.#parts
     const sighting = express.sightingOfExpress(session, id, space)
     const life = lifeByRecord(session, ttl, clock.wall(), sighting)
     if (life.ttl <= 0) return this.destroy(id, caller)
@@ -131,13 +131,13 @@ export class SessionContract {
       cause instanceof StoreError
         ? cause
         : new StoreError('ERR_INTERNAL', `${what}: ${String(cause)}`, { cause })
-    this.#options.logger.error(what, { code: error.code, message: error.message })
-    this.#options.emit('error', error)
+    this.#parts.logger.error(what, { code: error.code, message: error.message })
+    this.#parts.emit('error', error)
   }
 
   /** Throws where the caller can still do something about it. */
   #saveFailed(error: unknown, given: unknown, session: unknown, caller: Caller): void {
-    const { names, emit, onSaveError } = this.#options
+    const { names, emit, onSaveError } = this.#parts
     if (error instanceof RefusedError) {
       // Only what may be an id gets as far as that.
       const id = given as string
@@ -163,7 +163,7 @@ export class SessionContract {
 
   #check(id: unknown): asserts id is string {
     if (this.#closed) throw new ClosedError()
-    this.#options.names.check(id)
+    this.#parts.names.check(id)
   }
 
   #handOut({ data, sighting }: Found, caller: Caller): object | undefined {
@@ -171,7 +171,7 @@ export class SessionContract {
     if (!data) return undefined
     const fault = faultFor(caller, data)
     if (fault) {
-      this.#options.sessions.reportUnreadable(sighting.id, fault)
+      this.#parts.sessions.reportUnreadable(sighting.id, fault)
       return undefined
     }
     express.rememberExpress(data, sighting)
@@ -179,7 +179,7 @@ export class SessionContract {
   }
 
   #sightingOf(id: string, session: object, caller: Caller): Sighting {
-    const { space } = this.#options
+    const { space } = this.#parts
     if (caller.kind === 'koa' && caller.ctx) return koa.sightingOfKoa(caller.ctx, id, space)
     return express.sightingOfExpress(session, id, space) ?? unseen(id, space)
   }

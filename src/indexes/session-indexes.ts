@@ -6,7 +6,7 @@ import type { Entering, IndexedValue } from './index-entries.js'
 export type IndexValue = string | number | bigint | null | undefined
 export type IndexFunction = (session: never) => IndexValue | readonly IndexValue[]
 
-interface SessionIndexesOptions {
+interface SessionIndexesParts {
   indexes: ReadonlyMap<string, IndexFunction>
   /** Undefined for any number of sessions. */
   maxSessions: { readonly by: string; readonly max: number } | undefined
@@ -18,10 +18,10 @@ const LONGEST_VALUE = 1_024
 /** Which indexes there are, and where in them a session belongs. */
 export class SessionIndexes {
   readonly #functions: ReadonlyMap<string, IndexFunction>
-  readonly #maxSessions: SessionIndexesOptions['maxSessions']
+  readonly #maxSessions: SessionIndexesParts['maxSessions']
   readonly #keyspace: Keyspace
 
-  constructor({ indexes, maxSessions, keyspace }: SessionIndexesOptions) {
+  constructor({ indexes, maxSessions, keyspace }: SessionIndexesParts) {
     this.#functions = indexes
     this.#maxSessions = maxSessions
     this.#keyspace = keyspace

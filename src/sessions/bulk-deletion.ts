@@ -43,37 +43,25 @@ export interface Batch {
   readonly deleted?: (refs: readonly SessionRef[]) => void
 }
 
+interface BulkDeletionParts {
+  query: SessionQuery
+  destroyer: SessionDestroyer
+  names: SessionNames
+  coordinator: Coordinator
+  /** Whether the keys of sessions start with something by which they are known among others. */
+  hasPrefix: boolean
+  clock: Clock
+  logger: Logger
+  /** How long after it was destroyed a session may be served by a node that has not heard of it. */
+  servedFor: number
+}
+
 /** Deletes many sessions in batches, each with its message, and rejects unless all that matched are known to be gone. */
 export class BulkDeletion {
-  readonly #query: SessionQuery
-  readonly #destroyer: SessionDestroyer
-  readonly #names: SessionNames
-  readonly #coordinator: Coordinator
-  readonly #hasPrefix: boolean
-  readonly #clock: Clock
-  readonly #logger: Logger
-  readonly #servedFor: number
+  readonly #parts: BulkDeletionParts
 
-  constructor(parts: {
-    query: SessionQuery
-    destroyer: SessionDestroyer
-    names: SessionNames
-    coordinator: Coordinator
-    /** Whether the keys of sessions start with something by which they are known among others. */
-    hasPrefix: boolean
-    clock: Clock
-    logger: Logger
-    /** How long after it was destroyed a session may be served by a node that has not heard of it. */
-    servedFor: number
-  }) {
-    this.#query = parts.query
-    this.#destroyer = parts.destroyer
-    this.#names = parts.names
-    this.#coordinator = parts.coordinator
-    this.#hasPrefix = parts.hasPrefix
-    this.#clock = parts.clock
-    this.#logger = parts.logger
-    this.#servedFor = parts.servedFor
+  constructor(parts: BulkDeletionParts) {
+    this.#parts = parts
   }
 
   async deleteMatching(
@@ -94,7 +82,7 @@ export class BulkDeletion {
     predicate: (session: SessionView) => boolean,
     { over = false } = {},
   ): AsyncGenerator<Batch> {
-    for await (const visited of this.#query.views({ over })) {
+    for await (const visited of this.#parts.query.views({ over })) {
       const refs = visited.filter(({ view }) => picks(predicate, view)).map(({ ref }) => ref)
       yield { scanned: visited.length, refs }
     }
@@ -105,8 +93,7 @@ export class BulkDeletion {
    * looked at.
    */
   async deletePlain(name: string): Promise<void> {
-    const query = this.#query
-    const names = this.#names
+    const { query, names } = this.#parts
     await this.deleteBatches({}, { event: 'revoked', reason: 'handle' }, async function* () {
       for await (const refs of query.refs()) {
         yield { scanned: refs.length, refs: refs.filter(ref => names.areSame(ref.name, name)) }
@@ -116,19 +103,19 @@ export class BulkDeletion {
 
   /** Every session. Caches are emptied before, so that none answers meanwhile, and after, also if it ended half-way. */
   async deleteAll(): Promise<BulkResult> {
-    const query = this.#query
-    if (!this.#hasPrefix) {
+    const { query, coordinator, hasPrefix } = this.#parts
+    if (!hasPrefix) {
       throw new OptionError(
         'prefix: got an empty one, allowed for clear is one that tells sessions from other keys; use bulkDelete with a predicate',
       )
     }
-    await this.#coordinator.publishCacheClear()
+    await coordinator.publishCacheClear()
     const deletion = this.deleteBatches({}, { event: 'destroyed', reason: 'clear' }, async function* () {
       for await (const refs of query.refs()) yield { scanned: refs.length, refs }
     })
     // What went wrong with the deletion says more than what went wrong with the message.
     await deletion.catch(() => {})
-    const told = this.#coordinator.publishCacheClear()
+    const told = coordinator.publishCacheClear()
     await Promise.allSettled([told])
     const result = await deletion
     await told
@@ -141,6 +128,7 @@ export class BulkDeletion {
     ending: Ending,
     batches: () => AsyncGenerator<Batch>,
   ): Promise<BulkResult> {
+    const { destroyer, clock, logger } = this.#parts
     const result: BulkResult = {
       scanned: 0,
       matched: 0,
@@ -153,7 +141,7 @@ export class BulkDeletion {
       const { scanned, matched, deleted } = result
       return { scanned, matched, deleted }
     }
-    const progress = new Progress(onProgress, read, { clock: this.#clock, logger: this.#logger })
+    const progress = new Progress(onProgress, read, { clock, logger })
     let failure: unknown
     try {
       for await (const { scanned, refs, deleted } of this.#walks(batches, () => failure === undefined)) {
@@ -164,7 +152,7 @@ export class BulkDeletion {
         result.scanned += scanned
         result.matched += refs.length
         const settled = await Promise.allSettled(
-          [...this.#destroyer.batches(refs)].map(async batch => {
+          [...destroyer.batches(refs)].map(async batch => {
             await this.#destroy(batch, ending, result)
             deleted?.(batch)
           }),
@@ -193,13 +181,13 @@ export class BulkDeletion {
   /** Where sessions change their names one may slip behind the first walk; the second finds it under its new name. */
   async *#walks(batches: () => AsyncGenerator<Batch>, isWell: () => boolean): AsyncGenerator<Batch> {
     yield* batches()
-    if (!this.#names.moving || !isWell()) return
+    if (!this.#parts.names.moving || !isWell()) return
     for await (const batch of batches()) yield { ...batch, scanned: 0 }
   }
 
   async #destroy(refs: SessionRef[], ending: Ending, result: BulkResult): Promise<void> {
     try {
-      const found = await this.#destroyer.destroyAll(refs, ending)
+      const found = await this.#parts.destroyer.destroyAll(refs, ending)
       result.deleted += found
     } catch (error) {
       result.failed += refs.length
@@ -209,6 +197,7 @@ export class BulkDeletion {
 
   /** For what has been executed by now. */
   #effectiveBy(): Date {
-    return new Date(Math.ceil(this.#clock.wall()) + this.#servedFor)
+    const { clock, servedFor } = this.#parts
+    return new Date(Math.ceil(clock.wall()) + servedFor)
   }
 }

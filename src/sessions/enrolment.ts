@@ -19,68 +19,59 @@ export interface Circumstances {
   kept?: ReadonlySet<string>
 }
 
+interface EnrolmentParts {
+  indexes: SessionIndexes
+  entries: IndexEntries
+  isCluster: boolean
+  names: SessionNames
+  bus: Bus
+  clock: Clock
+}
+
 /** Decides whether a session that is written has to be entered into its indexes, and how. */
 export class Enrolment {
-  readonly #indexes: SessionIndexes
-  readonly #entries: IndexEntries
-  readonly #isCluster: boolean
-  readonly #names: SessionNames
-  readonly #bus: Bus
-  readonly #clock: Clock
+  readonly #parts: EnrolmentParts
 
-  constructor(parts: {
-    indexes: SessionIndexes
-    entries: IndexEntries
-    isCluster: boolean
-    names: SessionNames
-    bus: Bus
-    clock: Clock
-  }) {
-    this.#indexes = parts.indexes
-    this.#entries = parts.entries
-    this.#isCluster = parts.isCluster
-    this.#names = parts.names
-    this.#bus = parts.bus
-    this.#clock = parts.clock
+  constructor(parts: EnrolmentParts) {
+    this.#parts = parts
   }
 
   /** Whether there are indexes at all. */
   get any(): boolean {
-    return this.#indexes.any
+    return this.#parts.indexes.any
   }
 
   /** Undefined if it belongs nowhere, or stands where it belongs for long enough. */
   of(ref: SessionRef, snapshot: Snapshot, circumstances: Circumstances): Entering | undefined {
     if (!this.any) return undefined
+    const { indexes, names } = this.#parts
     const { known, held, px, discounted, kept } = circumstances
     const before = (known ?? held)?.copy()
-    const member = this.#names.memberOf(ref)
-    const entering = this.#indexes.entering(member, snapshot.copy(), before)
+    const member = names.memberOf(ref)
+    const entering = indexes.entering(member, snapshot.copy(), before)
     if (!entering || (held && this.#stands(entering, held, px))) return undefined
     for (const place of entering.places) {
       place.discounted = discounted?.get(place.at.key) ?? []
       place.kept ||= kept?.has(place.at.key) === true
     }
-    return { ...entering, former: this.#names.formerMemberOf(ref) }
+    return { ...entering, former: names.formerMemberOf(ref) }
   }
 
   /** Until when a session stands where it was entered; kept only where it saves a trip to know it. */
   standing(entering: Entering | undefined, since: Moment, px: number): Indexed | undefined {
-    if (
-      !this.#isCluster ||
-      !entering ||
-      entering.places.some(({ limit, kept }) => limit !== undefined && !kept)
-    )
+    const { isCluster, entries } = this.#parts
+    if (!isCluster || !entering || entering.places.some(({ limit, kept }) => limit !== undefined && !kept))
       return undefined
-    return { since, ms: this.#entries.ahead(px) }
+    return { since, ms: entries.ahead(px) }
   }
 
   /** What this node holds and may serve is so young that its entries cannot have been removed. */
   #stands({ places }: Entering, held: Entry, px: number): boolean {
+    const { indexes, bus, clock } = this.#parts
     const { indexed } = held
-    const now = momentOf(this.#clock)
-    if (!indexed || !this.#bus.trusted(now) || indexed.ms - elapsed(indexed.since, now) < px) return false
-    const keys = this.#indexes.of(held.copy()).map(({ key }) => key)
+    const now = momentOf(clock)
+    if (!indexed || !bus.trusted(now) || indexed.ms - elapsed(indexed.since, now) < px) return false
+    const keys = indexes.of(held.copy()).map(({ key }) => key)
     return places.every(({ at }) => keys.includes(at.key))
   }
 }

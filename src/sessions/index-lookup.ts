@@ -31,7 +31,7 @@ export interface Named {
   readonly created: number
 }
 
-interface IndexLookupOptions {
+interface IndexLookupParts {
   indexes: SessionIndexes
   entries: IndexEntries
   reader: SessionReader
@@ -48,24 +48,24 @@ interface IndexLookupOptions {
 
 /** Finds the sessions that an index names. The index may name too many: what counts is what the sessions themselves say. */
 export class IndexLookup {
-  readonly #options: IndexLookupOptions
+  readonly #parts: IndexLookupParts
 
-  constructor(options: IndexLookupOptions) {
-    this.#options = options
+  constructor(parts: IndexLookupParts) {
+    this.#parts = parts
   }
 
   at(name: string, value: unknown): IndexedValue {
-    return this.#options.indexes.at(name, value)
+    return this.#parts.indexes.at(name, value)
   }
 
   has(session: object, at: IndexedValue): boolean {
-    return this.#options.indexes.has(session, at)
+    return this.#parts.indexes.has(session, at)
   }
 
   /** All that is named, in batches; entries that lead nowhere are removed on the way. */
   async *walk(at: IndexedValue): AsyncGenerator<Named[]> {
     const seen = new Set<string>()
-    for await (const batch of this.#options.entries.walk(at.key)) {
+    for await (const batch of this.#parts.entries.walk(at.key)) {
       const named = await this.examine(at, batch)
       this.#tidy(at, named)
       // A session that has changed its name may be there under both.
@@ -79,14 +79,14 @@ export class IndexLookup {
 
   /** What an app sees of it, if it is there and can be reached. */
   viewOf({ ref, state, text, left }: Named): SessionView | undefined {
-    const { names, serializer, clock } = this.#options
+    const { names, serializer, clock } = this.#parts
     const id = state === 'there' && names.shown(ref)
     return id ? viewOf(id, serializer.parse(text), left, clock.wall()) : undefined
   }
 
   /** For entries that lead nowhere. */
   forget({ key }: IndexedValue, named: readonly Named[]): void {
-    this.#options.entries.prune(
+    this.#parts.entries.prune(
       key,
       named.map(({ entry }) => entry),
     )
@@ -97,7 +97,7 @@ export class IndexLookup {
     { entries, now, replies }: Pick<EntryBatch, 'entries' | 'now'> & Partial<EntryBatch>,
     asked?: { until: number; digested: boolean },
   ): Promise<Named[]> {
-    const { names, reader } = this.#options
+    const { names, reader } = this.#parts
     const refs = entries.map(({ member }) => names.refOfMember(member))
     const whole = replies && refs.every((ref, index) => names.isWhole(ref, entries[index]?.member ?? ''))
     // What stands under one of two names is half of the answer.
@@ -112,7 +112,7 @@ export class IndexLookup {
     { entry, now, ref }: Pick<Named, 'entry' | 'ref'> & { now: number },
     stored: StoredSession | Error,
   ): Named {
-    const { indexes, entries, lifetimes, serializer, writtenWithin } = this.#options
+    const { indexes, entries, lifetimes, serializer, writtenWithin } = this.#parts
     // What cannot be read is no older than what can.
     const none = { text: '', digest: '', left: 0, error: undefined, created: Number.POSITIVE_INFINITY }
     const named = { entry, ref, ...none }
@@ -139,14 +139,14 @@ export class IndexLookup {
 
   /** What is no session counts as missing, but is not known to be somebody else's either. */
   #unreadable(named: Omit<Named, 'state'>, reason: string): Named {
-    this.#options.stats.unreadableSessions++
-    this.#options.emit('unreadable', { id: named.ref.name, reason })
+    this.#parts.stats.unreadableSessions++
+    this.#parts.emit('unreadable', { id: named.ref.name, reason })
     return { ...named, state: 'unclear' }
   }
 
   /** Nobody waits for it. */
   #tidy(at: IndexedValue, named: readonly Named[]): void {
-    const { entries, cache } = this.#options
+    const { entries, cache } = this.#parts
     for (const { entry, ref, state, left } of named) {
       // Somebody may have destroyed it whose message is on its way here: who asked for this is not to be served it any more.
       if (state === 'gone') cache?.evict(ref.name)

@@ -22,43 +22,35 @@ export interface RevokeResult extends BulkResult {
   connections?: CloseReceipt
 }
 
+interface IndexedSessionsParts {
+  lookup: IndexLookup
+  names: SessionNames
+  bulk: BulkDeletion
+  keyspace: Keyspace
+  shared: SharedBus | undefined
+}
+
 /** The sessions that have one value in an index. */
 export class IndexedSessions<View = SessionView> implements AsyncIterable<View> {
   readonly #at: IndexedValue
-  readonly #lookup: IndexLookup
-  readonly #names: SessionNames
-  readonly #bulk: BulkDeletion
-  readonly #keyspace: Keyspace
-  readonly #shared: SharedBus | undefined
+  readonly #parts: IndexedSessionsParts
 
   /** Use `store.by`. @internal */
-  constructor(
-    at: IndexedValue,
-    parts: {
-      lookup: IndexLookup
-      names: SessionNames
-      bulk: BulkDeletion
-      keyspace: Keyspace
-      shared: SharedBus | undefined
-    },
-  ) {
+  constructor(at: IndexedValue, parts: IndexedSessionsParts) {
     this.#at = at
-    this.#keyspace = parts.keyspace
-    this.#shared = parts.shared
-    this.#lookup = parts.lookup
-    this.#names = parts.names
-    this.#bulk = parts.bulk
+    this.#parts = parts
   }
 
   /** One after the other; only their names are kept in memory. */
   async *[Symbol.asyncIterator](): AsyncGenerator<View> {
+    const { lookup } = this.#parts
     let visited = 0
     let unclear: Error | undefined
     try {
-      for await (const batch of this.#lookup.walk(this.#at)) {
+      for await (const batch of lookup.walk(this.#at)) {
         for (const named of batch) {
           unclear ??= named.error
-          const view = this.#lookup.viewOf(named)
+          const view = lookup.viewOf(named)
           if (!view) continue
           yield view as View
           visited++
@@ -87,12 +79,13 @@ export class IndexedSessions<View = SessionView> implements AsyncIterable<View> 
   /** Destroys them all, on every node; rejects, with the partial result, if that did not happen. */
   async revoke(given: RevokeOptions = {}): Promise<RevokeResult> {
     checkCallOptions('revoke', given, { except: 'anything', thorough: 'true or false', ...BULK_OPTIONS })
+    const at = this.#at
+    const { lookup, names, bulk, keyspace, shared } = this.#parts
     const { except, thorough = false, ...options } = given
-    const kept = except === undefined ? undefined : this.#names.refOfEither(except).name
-    const [at, lookup, names, bulk] = [this.#at, this.#lookup, this.#names, this.#bulk]
+    const kept = except === undefined ? undefined : names.refOfEither(except).name
     const isKept = (name: string) => kept !== undefined && names.areSame(name, kept)
-    const revocation = this.#shared?.revocation()
-    const { start } = this.#keyspace
+    const revocation = shared?.revocation()
+    const { start } = keyspace
     const find = async (refs: readonly SessionRef[]) => revocation?.find(refs.map(({ name }) => start + name))
     const ending = { event: 'revoked', reason: 'index' } as const
     const result = await bulk.deleteBatches(options, ending, async function* () {

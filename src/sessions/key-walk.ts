@@ -43,21 +43,22 @@ export interface ScannedKey {
 /** What to ask of a primary: keys alone, or how long each is to live as well. */
 type Scan = 'scan' | 'scanLives'
 
+interface KeyWalkParts {
+  port: RedisPort
+  keyspace: Keyspace
+  names: SessionNames
+  clock: Clock
+}
+
 /**
  * Walks over the keys of all sessions by SCAN, on every primary, in constant memory. While a page is looked at, the next is
  * under way. It fails at its end if slots of a Redis Cluster have moved in a way that may have hidden a key from it.
  */
 export class KeyWalk {
-  readonly #port: RedisPort
-  readonly #keyspace: Keyspace
-  readonly #names: SessionNames
-  readonly #clock: Clock
+  readonly #parts: KeyWalkParts
 
-  constructor(parts: { port: RedisPort; keyspace: Keyspace; names: SessionNames; clock: Clock }) {
-    this.#port = parts.port
-    this.#keyspace = parts.keyspace
-    this.#names = parts.names
-    this.#clock = parts.clock
+  constructor(parts: KeyWalkParts) {
+    this.#parts = parts
   }
 
   async *pages(scan: Scan): AsyncGenerator<Page> {
@@ -88,24 +89,26 @@ export class KeyWalk {
 
   /** The servers to walk over, in this order; waits a little for a Redis Cluster of which that can be said. */
   async #settled(): Promise<{ primaries: readonly RedisPrimary[]; order: WalkOrder | undefined }> {
+    const { port, clock } = this.#parts
     for (let look = 0; ; look++) {
       // A primary that is missed here would be missed without a word.
-      await this.#port.lookForPrimaries()
-      const primaries = this.#port.primaries()
-      if (!this.#port.isCluster) return { primaries, order: undefined }
+      await port.lookForPrimaries()
+      const primaries = port.primaries()
+      if (!port.isCluster) return { primaries, order: undefined }
       const order = await WalkOrder.of(primaries)
       if (order.trouble === undefined) return { primaries: order.primaries, order }
       const pause = LOOKS_AFTER[look]
       if (pause === undefined) throw mayHaveMissed(order.trouble)
-      await new Promise<void>(resolve => void this.#clock.after(pause, resolve))
+      await new Promise<void>(resolve => void clock.after(pause, resolve))
     }
   }
 
   async *#pagesOf(primary: RedisPrimary, scan: Scan, start = '0'): AsyncGenerator<Page & { cursor: string }> {
+    const { keyspace, clock } = this.#parts
     const step = async (cursor: string) => {
       // Before sending: what Redis says of a life counts from a moment that is no later than it was said.
-      const at = momentOf(this.#clock).wall
-      return { at, ...(await primary[scan](cursor, this.#keyspace.pattern, KEYS_SCANNED)) }
+      const at = momentOf(clock).wall
+      return { at, ...(await primary[scan](cursor, keyspace.pattern, KEYS_SCANNED)) }
     }
     let next: ReturnType<typeof step> | undefined = step(start)
     while (next) {
@@ -121,7 +124,7 @@ export class KeyWalk {
     for (const [index, key] of keys.entries()) {
       if (met.has(key)) continue
       met.add(key)
-      const ref = this.#names.refOfKey(key)
+      const ref = this.#parts.names.refOfKey(key)
       if (ref) sessions.push({ key, ref, life: lives?.[index] })
     }
     return sessions

@@ -5,29 +5,21 @@ import type { Keyspace } from '../redis/keyspace.js'
 import type { Confirmer } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 
+interface ReplicaConfirmationParts {
+  port: GuardedPort
+  keyspace: Keyspace
+  names: SessionNames
+  clock: Clock
+  count: number
+  timeout: number
+}
+
 /** Makes sure that replicas know of a destroy: a failover would otherwise bring the session back. */
 export class ReplicaConfirmation {
-  readonly #port: GuardedPort
-  readonly #keyspace: Keyspace
-  readonly #names: SessionNames
-  readonly #clock: Clock
-  readonly #count: number
-  readonly #timeout: number
+  readonly #parts: ReplicaConfirmationParts
 
-  constructor(parts: {
-    port: GuardedPort
-    keyspace: Keyspace
-    names: SessionNames
-    clock: Clock
-    count: number
-    timeout: number
-  }) {
-    this.#port = parts.port
-    this.#keyspace = parts.keyspace
-    this.#names = parts.names
-    this.#clock = parts.clock
-    this.#count = parts.count
-    this.#timeout = parts.timeout
+  constructor(parts: ReplicaConfirmationParts) {
+    this.#parts = parts
   }
 
   /**
@@ -35,32 +27,31 @@ export class ReplicaConfirmation {
    * that has taken over in between, without the destroy. What it answers with waits for the replicas.
    */
   async begin(ref: SessionRef, until: number): Promise<() => Promise<void>> {
-    const owner = this.#port.ownerOf(this.#names.placesOf(ref).keys[0] as string)
-    const primary = this.#port.primaries().find(({ name }) => name === owner)
-    const { losses } = this.#port
+    const { port, keyspace, names, clock, count, timeout } = this.#parts
+    const owner = port.ownerOf(names.placesOf(ref).keys[0] as string)
+    const primary = port.primaries().find(({ name }) => name === owner)
+    const { losses } = port
     let confirmer: Confirmer | undefined
     let trouble = 'their primary is not known'
     try {
       // For half of what is left at most: the destroy must be sent, whatever becomes of this.
-      const now = this.#clock.monotonic()
-      confirmer = await primary?.confirmer(now + Math.min(this.#timeout, (until - now) / 2))
+      const now = clock.monotonic()
+      confirmer = await primary?.confirmer(now + Math.min(timeout, (until - now) / 2))
     } catch (error) {
       trouble = (error as Error).message
     }
-    const marker = primary && this.#keyspace.probe(primary.owns)
+    const marker = primary && keyspace.probe(primary.owns)
     return async () => {
       if (!confirmer || marker === undefined) throw this.#unconfirmed(0, `because ${trouble}`)
-      const confirmed = await confirmer
-        .confirmations(marker, this.#count, this.#timeout, until)
-        .catch((error: Error) => {
-          throw this.#unconfirmed(0, `because ${error.message}`)
-        })
-      if (this.#port.losses !== losses) throw this.#unconfirmed(0, 'since a connection was lost meanwhile')
-      if (confirmed < this.#count) throw this.#unconfirmed(confirmed, `within ${this.#timeout} ms`)
+      const confirmed = await confirmer.confirmations(marker, count, timeout, until).catch((error: Error) => {
+        throw this.#unconfirmed(0, `because ${error.message}`)
+      })
+      if (port.losses !== losses) throw this.#unconfirmed(0, 'since a connection was lost meanwhile')
+      if (confirmed < count) throw this.#unconfirmed(confirmed, `within ${timeout} ms`)
     }
   }
 
   #unconfirmed(confirmed: number, reason: string): ReplicationError {
-    return new ReplicationError(confirmed, this.#count, reason)
+    return new ReplicationError(confirmed, this.#parts.count, reason)
   }
 }

@@ -16,7 +16,7 @@ const SESSIONS_DESTROYED = 100
 /** Nodes do not read messages of any length. */
 const ID_CHARACTERS_SENT = 64 * 1024
 
-export interface SessionDestroyerOptions {
+export interface SessionDestroyerParts {
   repository: SessionRepository
   port: GuardedPort
   names: SessionNames
@@ -43,15 +43,15 @@ export type Ending = {
 
 /** Destroys sessions: memory forgets them when it is issued, and the other nodes are told by the destroy itself. */
 export class SessionDestroyer {
-  readonly #options: SessionDestroyerOptions
+  readonly #parts: SessionDestroyerParts
 
-  constructor(options: SessionDestroyerOptions) {
-    this.#options = options
+  constructor(parts: SessionDestroyerParts) {
+    this.#parts = parts
   }
 
   /** Removes a session everywhere. The answer is the tombstone that was left, and how many sessions there were. */
   destroy(ref: SessionRef, ending: Ending): Promise<Destroyed> {
-    const { port, order } = this.#options
+    const { port, order } = this.#parts
     const until = port.deadlineFromNow()
     const tickets = this.#forget([ref])
     return order.after(ref.name, () => this.#destroy([ref], ending, tickets, until))
@@ -59,7 +59,7 @@ export class SessionDestroyer {
 
   /** As many at a time as are destroyed in one step. */
   *batches(refs: readonly SessionRef[]): Generator<SessionRef[]> {
-    const most = this.#options.names.mostTogether(SESSIONS_DESTROYED)
+    const most = this.#parts.names.mostTogether(SESSIONS_DESTROYED)
     let batch: SessionRef[] = []
     let characters = 0
     for (const ref of refs) {
@@ -79,7 +79,7 @@ export class SessionDestroyer {
   async destroyAll(
     refs: readonly SessionRef[],
     ending: Ending,
-    until = this.#options.port.deadlineFromNow(),
+    until = this.#parts.port.deadlineFromNow(),
   ): Promise<number> {
     const { found } = await this.#destroy(refs, ending, this.#forget(refs), until)
     return found
@@ -87,7 +87,7 @@ export class SessionDestroyer {
 
   /** Whatever becomes of the destroy: this node does not serve the session again without asking Redis. */
   #forget(refs: readonly SessionRef[]): Ticket[] {
-    const { cache } = this.#options
+    const { cache } = this.#parts
     if (!cache) return []
     return refs.map(({ name }) => {
       cache.evict(name)
@@ -101,7 +101,7 @@ export class SessionDestroyer {
     tickets: readonly Ticket[],
     until: number,
   ): Promise<Destroyed> {
-    const { repository, cache, bus, names, replicas } = this.#options
+    const { repository, cache, bus, names, replicas } = this.#parts
     try {
       const ids = refs.flatMap(ref => names.published(ref))
       const announcement = bus.announce({ type: 'SessionDeleted', ids, ...whyOf(ending) })
@@ -121,13 +121,13 @@ export class SessionDestroyer {
   }
 
   #tell(refs: readonly SessionRef[], { event, reason }: Ending): void {
-    for (const { name } of refs) this.#options.emit(event, { id: name, reason } as never)
+    for (const { name } of refs) this.#parts.emit(event, { id: name, reason } as never)
   }
 
   #reportNoTombstone(failure: string): void {
     const message = `A session was destroyed but no tombstone could be written, so a late save may bring it back: ${failure}`
-    this.#options.logger.error(message, { code: 'ERR_TOMBSTONE' })
-    this.#options.emit('error', new StoreError('ERR_TOMBSTONE', message))
+    this.#parts.logger.error(message, { code: 'ERR_TOMBSTONE' })
+    this.#parts.emit('error', new StoreError('ERR_TOMBSTONE', message))
   }
 }
 

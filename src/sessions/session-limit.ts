@@ -14,23 +14,19 @@ export type OnLimit = 'evict-oldest' | 'reject'
 /** What does not count; or the record by which the session has had its place all along. */
 export type Room = { readonly discounted: readonly IndexEntry[] } | { readonly keptBy: string }
 
+interface SessionLimitParts {
+  onLimit: OnLimit
+  lookup: IndexLookup
+  destroyer: SessionDestroyer
+  clock: Clock
+}
+
 /** Finds room for one more session where there are as many as there may be. */
 export class SessionLimit {
-  readonly #onLimit: OnLimit
-  readonly #lookup: IndexLookup
-  readonly #destroyer: SessionDestroyer
-  readonly #clock: Clock
+  readonly #parts: SessionLimitParts
 
-  constructor(parts: {
-    onLimit: OnLimit
-    lookup: IndexLookup
-    destroyer: SessionDestroyer
-    clock: Clock
-  }) {
-    this.#onLimit = parts.onLimit
-    this.#lookup = parts.lookup
-    this.#destroyer = parts.destroyer
-    this.#clock = parts.clock
+  constructor(parts: SessionLimitParts) {
+    this.#parts = parts
   }
 
   /**
@@ -38,13 +34,14 @@ export class SessionLimit {
    * that an entry that was left over keeps nobody out. Throws RefusedError if there is no room.
    */
   async makeRoom({ place, entries, now }: Full, own: SessionRef, until: number): Promise<Room> {
+    const { onLimit, lookup, clock } = this.#parts
     for (let wait = 1; ; wait++) {
-      const named = await this.#lookup.examine(place.at, { entries, now }, { until, digested: true })
+      const named = await lookup.examine(place.at, { entries, now }, { until, digested: true })
       const kept = named.find(({ ref, state }) => ref.name === own.name && state === 'there')
       if (kept) return { keptBy: kept.digest }
       const counting = standing(named, own)
       const excess = counting.length + 1 - (place.limit ?? Number.POSITIVE_INFINITY)
-      if (excess > 0 && this.#onLimit === 'reject') throw new RefusedError('limit')
+      if (excess > 0 && onLimit === 'reject') throw new RefusedError('limit')
       const oldest = counting
         .filter(({ state }) => state !== 'announced')
         .sort((one, other) => one.created - other.created || (one.ref.name < other.ref.name ? -1 : 1))
@@ -52,21 +49,22 @@ export class SessionLimit {
       if (oldest.length >= excess) {
         await this.#evict(oldest, until)
         const others = named.filter(each => !counting.includes(each) || oldest.includes(each))
-        this.#lookup.forget(
+        lookup.forget(
           place.at,
           others.filter(({ ref, state }) => ref.name !== own.name && state !== 'over'),
         )
         return { discounted: others.map(({ entry }) => entry) }
       }
-      if (wait === MOST_WAITS || this.#clock.monotonic() + 2 * WAIT > until) throw new RefusedError('limit')
+      if (wait === MOST_WAITS || clock.monotonic() + 2 * WAIT > until) throw new RefusedError('limit')
       // Logins that are under way elsewhere: each will be there to be evicted, or turn out to have failed.
-      await new Promise<void>(resolve => void this.#clock.after(WAIT, resolve))
+      await new Promise<void>(resolve => void clock.after(WAIT, resolve))
     }
   }
 
   async #evict(oldest: readonly Named[], until: number): Promise<void> {
-    for (const refs of this.#destroyer.batches(oldest.map(({ ref }) => ref))) {
-      await this.#destroyer.destroyAll(refs, { event: 'evicted', reason: 'maxSessions' }, until)
+    const { destroyer } = this.#parts
+    for (const refs of destroyer.batches(oldest.map(({ ref }) => ref))) {
+      await destroyer.destroyAll(refs, { event: 'evicted', reason: 'maxSessions' }, until)
     }
   }
 }

@@ -30,21 +30,21 @@ export interface StoredSession {
   readAt: Moment
 }
 
+interface SessionReaderParts {
+  port: GuardedPort
+  names: SessionNames
+  codec: Codec
+  clock: Clock
+  stats: Stats
+}
+
 /** Reads sessions from Redis: one script, one round trip; two where a session is not found under its hashed id. */
 export class SessionReader {
-  readonly #port: GuardedPort
-  readonly #names: SessionNames
-  readonly #codec: Codec
-  readonly #clock: Clock
-  readonly #stats: Stats
+  readonly #parts: SessionReaderParts
   readonly #gathered: GatheredReads
 
-  constructor(parts: { port: GuardedPort; names: SessionNames; codec: Codec; clock: Clock; stats: Stats }) {
-    this.#port = parts.port
-    this.#names = parts.names
-    this.#codec = parts.codec
-    this.#clock = parts.clock
-    this.#stats = parts.stats
+  constructor(parts: SessionReaderParts) {
+    this.#parts = parts
     this.#gathered = new GatheredReads(parts.names.mostTogether(SESSIONS_GATHERED), (places, until) =>
       this.#loadAll(places, until),
     )
@@ -53,15 +53,16 @@ export class SessionReader {
   /** `ended` is told as soon as Redis says that it was destroyed, also if what is asked next fails. */
   async load(
     ref: SessionRef,
-    until = this.#port.deadlineFromNow(),
+    until = this.#parts.port.deadlineFromNow(),
     ended: () => void = () => {},
   ): Promise<StoredSession> {
-    const first = this.#names.firstPlaceOf(ref)
+    const { names } = this.#parts
+    const first = names.firstPlaceOf(ref)
     const stored = first && (await this.#load(ref, first, until))
     if (stored?.record || stored?.unreadable !== undefined) return stored
     if (stored && stored.tombstone !== '') ended()
-    const elsewhere = await this.#load(ref, this.#names.placesOf(ref), until)
-    if (first && elsewhere.record) this.#names.meetPlain()
+    const elsewhere = await this.#load(ref, names.placesOf(ref), until)
+    if (first && elsewhere.record) names.meetPlain()
     return elsewhere
   }
 
@@ -74,25 +75,30 @@ export class SessionReader {
   /** Many at once. One that this node cannot read is an error in place of its session. */
   async loadMany(
     refs: readonly SessionRef[],
-    { until = this.#port.deadlineFromNow(), digested = false }: { until?: number; digested?: boolean } = {},
+    {
+      until = this.#parts.port.deadlineFromNow(),
+      digested = false,
+    }: { until?: number; digested?: boolean } = {},
   ): Promise<(StoredSession | Error)[]> {
-    const places = refs.map(ref => this.#names.placesOf(ref))
-    const batches = [...slicesOf(places, this.#names.mostTogether(SESSIONS_READ))]
+    const { names } = this.#parts
+    const places = refs.map(ref => names.placesOf(ref))
+    const batches = [...slicesOf(places, names.mostTogether(SESSIONS_READ))]
     const replies = await Promise.all(batches.map(batch => this.#loadAll(batch, until)))
     return this.interpretAll(refs, replies.flat(), digested)
   }
 
   async #loadAll(places: readonly Places[], until: number): Promise<SessionReply[]> {
+    const { port, clock, stats } = this.#parts
     const keys = places.flatMap(({ keys }) => keys)
     // Before sending: what Redis says of the remaining life counts from a moment that is no later than it was said.
-    const readAt = momentOf(this.#clock)
-    const reply = await this.#port.run(
+    const readAt = momentOf(clock)
+    const reply = await port.run(
       loadScript,
       keys,
       places.map(({ keys }) => keys.length),
       until,
     )
-    this.#stats.load.record(this.#clock.monotonic() - readAt.monotonic)
+    stats.load.record(clock.monotonic() - readAt.monotonic)
     const [seenAt, ...parts] = reply as [number | string, ...unknown[]]
     return places.map((_place, index) => {
       return { session: parts.slice(4 * index, 4 * index + 4), seenAt: Number(seenAt), readAt }
@@ -110,7 +116,8 @@ export class SessionReader {
 
   /** The record in the bytes that stand in Redis; see Codec.open. */
   open(ref: SessionRef, bytes: Buffer): Opened | Promise<Opened> {
-    return this.#codec.open(bytes, () => this.#names.bindingOf(ref))
+    const { codec, names } = this.#parts
+    return codec.open(bytes, () => names.bindingOf(ref))
   }
 
   #interpret(
@@ -150,6 +157,6 @@ export class SessionReader {
   }
 
   #digestOf([value]: readonly unknown[], { outdated }: Opened): string {
-    return this.#codec.digestOf(value as Buffer | string, outdated)
+    return this.#parts.codec.digestOf(value as Buffer | string, outdated)
   }
 }

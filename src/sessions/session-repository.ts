@@ -70,56 +70,45 @@ interface TouchCommand {
   entering: Entering | undefined
 }
 
+interface SessionRepositoryParts {
+  port: GuardedPort
+  names: SessionNames
+  codec: Codec
+  entries: IndexEntries
+  clock: Clock
+  stats: Stats
+  tombstoneTtl: number
+}
+
 /**
  * What is written of the sessions in Redis: each operation one script, one round trip; two where a session is not found under
  * its hashed id, or where it is to be entered into an index on another server. `until` is when its caller stops waiting.
  */
 export class SessionRepository {
-  readonly #port: GuardedPort
-  readonly #names: SessionNames
-  readonly #codec: Codec
-  readonly #indexes: IndexEntries
-  readonly #clock: Clock
-  readonly #stats: Stats
-  readonly #tombstoneTtl: number
+  readonly #parts: SessionRepositoryParts
 
-  constructor(parts: {
-    port: GuardedPort
-    names: SessionNames
-    codec: Codec
-    indexes: IndexEntries
-    clock: Clock
-    stats: Stats
-    tombstoneTtl: number
-  }) {
-    this.#port = parts.port
-    this.#names = parts.names
-    this.#codec = parts.codec
-    this.#indexes = parts.indexes
-    this.#clock = parts.clock
-    this.#stats = parts.stats
-    this.#tombstoneTtl = parts.tombstoneTtl
+  constructor(parts: SessionRepositoryParts) {
+    this.#parts = parts
   }
 
   async save(command: SaveCommand, until: number): Promise<SaveReply> {
+    const { port, names, entries, clock } = this.#parts
     const { ref, entering, px } = command
     const sealed = this.#seal(ref, command.text, command.created)
     // Waited for only if it has to be: writes leave in the order in which they were issued.
     const value = sealed instanceof Promise ? await sealed : sealed
-    const apart = this.#port.isCluster ? entering : undefined
-    const entered = this.#indexes.ahead(px)
-    const full = apart && (await this.#indexes.enter(apart, entered, until))
-    if (full)
-      return { ...NOTHING_SAVED, outcome: 'full', full, expiry: { since: momentOf(this.#clock), ms: 0 } }
-    const first = this.#names.firstPlaceOf(ref)
+    const apart = port.isCluster ? entering : undefined
+    const entered = entries.ahead(px)
+    const full = apart && (await entries.enter(apart, entered, until))
+    if (full) return { ...NOTHING_SAVED, outcome: 'full', full, expiry: { since: momentOf(clock), ms: 0 } }
+    const first = names.firstPlaceOf(ref)
     // One that was there and is not under its hash may stand under its id, and must not be left there.
     let reply = first && (await this.#save(command, value, first, until, command.wasThere))
     if (!reply || reply.outcome === 'elsewhere') {
-      reply = await this.#save(command, value, this.#names.placesOf(ref), until, false)
+      reply = await this.#save(command, value, names.placesOf(ref), until, false)
     }
     // It ends later than this node knew, since another had prolonged it.
-    if (apart && reply.expiry.ms > entered)
-      await this.#indexes.enter(unlimited(apart), reply.expiry.ms, until)
+    if (apart && reply.expiry.ms > entered) await entries.enter(unlimited(apart), reply.expiry.ms, until)
     return reply as SaveReply
   }
 
@@ -130,8 +119,9 @@ export class SessionRepository {
     until: number,
     onlyIfThere: boolean,
   ): Promise<Omit<SaveReply, 'outcome'> & { outcome: SaveReply['outcome'] | 'elsewhere' }> {
+    const { port, codec, entries, clock, stats, tombstoneTtl } = this.#parts
     const { announcement, entering } = command
-    const sentAt = momentOf(this.#clock)
+    const sentAt = momentOf(clock)
     const indexes = this.#inScript(entering)
     const args = [
       value,
@@ -140,7 +130,7 @@ export class SessionRepository {
       announcement.message,
       command.tombstone,
       command.existedAt ?? '',
-      this.#tombstoneTtl,
+      tombstoneTtl,
       command.keepEnd ? '1' : '',
       target,
       onlyIfThere ? '1' : '',
@@ -150,9 +140,9 @@ export class SessionRepository {
       command.known,
       ...indexes.args,
     ]
-    const reply = await this.#port.run(saveScript, [...keys, ...indexes.keys], args, until)
+    const reply = await port.run(saveScript, [...keys, ...indexes.keys], args, until)
     this.#count(announcement)
-    this.#stats.save.record(this.#clock.monotonic() - sentAt.monotonic)
+    stats.save.record(clock.monotonic() - sentAt.monotonic)
     const [outcome, tombstone, seenAt, px, wasThere, full] = reply as [
       SaveReply['outcome'] | 'elsewhere',
       string,
@@ -167,18 +157,19 @@ export class SessionRepository {
       seenAt: Number(seenAt),
       expiry: { since: sentAt, ms: Number(px) },
       wasThere: Number(wasThere) === 1,
-      digest: this.#codec.digestOf(value),
-      full: full && entering ? this.#indexes.fullOf(full, entering.places) : undefined,
+      digest: codec.digestOf(value),
+      full: full && entering ? entries.fullOf(full, entering.places) : undefined,
     }
   }
 
   async touch(command: TouchCommand, until: number): Promise<TouchOutcome> {
+    const { port, names, entries } = this.#parts
     const { ref, outdated, entering, px } = command
     const anew = outdated && (await this.#seal(ref, outdated.text, outdated.created))
-    if (entering && this.#port.isCluster) await this.#indexes.enter(entering, this.#indexes.ahead(px), until)
-    const first = this.#names.firstPlaceOf(ref)
+    if (entering && port.isCluster) await entries.enter(entering, entries.ahead(px), until)
+    const first = names.firstPlaceOf(ref)
     const touched = first && (await this.#touch(command, anew, first, until))
-    const outcome = touched || (await this.#touch(command, anew, this.#names.placesOf(ref), until))
+    const outcome = touched || (await this.#touch(command, anew, names.placesOf(ref), until))
     return OUTCOME_OF_TOUCH[outcome] as TouchOutcome
   }
 
@@ -201,7 +192,7 @@ export class SessionRepository {
       keys.length,
       ...indexes.args,
     ]
-    const reply = Number(await this.#port.run(touchScript, [...keys, ...indexes.keys], args, until))
+    const reply = Number(await this.#parts.port.run(touchScript, [...keys, ...indexes.keys], args, until))
     if (reply === 2) this.#count(announcement)
     return reply
   }
@@ -213,15 +204,14 @@ export class SessionRepository {
     announcement: Announcement,
     until: number,
   ): Promise<DestroyReply> {
+    const { names } = this.#parts
     const [only, ...others] = refs
-    const first = only && others.length === 0 ? this.#names.firstPlaceOf(only) : undefined
+    const first = only && others.length === 0 ? names.firstPlaceOf(only) : undefined
     // What is named before it is known to be destroyed might be refused, and live on.
     const destroyed =
-      first &&
-      !this.#names.plainMayStand &&
-      (await this.#destroy([first.keys], destroyId, announcement, until))
+      first && !names.plainMayStand && (await this.#destroy([first.keys], destroyId, announcement, until))
     if (destroyed && destroyed.found.length > 0) return destroyed
-    const keys = refs.map(ref => this.#names.placesOf(ref).keys)
+    const keys = refs.map(ref => names.placesOf(ref).keys)
     if (!destroyed) return this.#destroy(keys, destroyId, announcement, until)
     return this.#destroy([keys.flat().slice(first.keys.length)], destroyId, announcement, until, '1')
   }
@@ -233,8 +223,9 @@ export class SessionRepository {
     until: number,
     back = '',
   ): Promise<DestroyReply> {
-    const args = [channel, message, destroyId, this.#tombstoneTtl, back]
-    const reply = await this.#port.run(destroyScript, keys.flat(), args, until)
+    const { port, tombstoneTtl } = this.#parts
+    const args = [channel, message, destroyId, tombstoneTtl, back]
+    const reply = await port.run(destroyScript, keys.flat(), args, until)
     this.#count({ channel, message })
     const [tombstone, failure, marks] = reply as [string, string, string]
     let first = 0
@@ -250,15 +241,17 @@ export class SessionRepository {
 
   /** What the script takes for the indexes; on Redis Cluster they are not in its slot. */
   #inScript(entering: Entering | undefined): { keys: string[]; args: Argument[] } {
-    return entering && !this.#port.isCluster ? this.#indexes.forScript(entering) : { keys: [], args: [] }
+    const { port, entries } = this.#parts
+    return entering && !port.isCluster ? entries.forScript(entering) : { keys: [], args: [] }
   }
 
   #seal(ref: SessionRef, text: string, created: number): string | Buffer | Promise<string | Buffer> {
-    return this.#codec.seal(text, () => this.#names.bindingOf(ref), created)
+    const { codec, names } = this.#parts
+    return codec.seal(text, () => names.bindingOf(ref), created)
   }
 
   #count({ channel }: Announcement): void {
-    if (channel !== '') this.#stats.messages.sent++
+    if (channel !== '') this.#parts.stats.messages.sent++
   }
 }
 

@@ -15,7 +15,7 @@ import type { SessionRepository, TouchOutcome } from './session-repository.js'
 /** How often a touch is tried anew because the session was saved meanwhile. */
 const MOST_ATTEMPTS = 8
 
-export interface SessionToucherOptions {
+export interface SessionToucherParts {
   repository: SessionRepository
   port: GuardedPort
   names: SessionNames
@@ -30,17 +30,17 @@ export interface SessionToucherOptions {
 
 /** Moves the ends of sessions. */
 export class SessionToucher {
-  readonly #options: SessionToucherOptions
+  readonly #parts: SessionToucherParts
   /** Where touches that are under way will move the ends of what they know. */
   readonly #moving = new Map<Entry, Moment>()
   readonly #read: (ref: SessionRef, until: number) => Promise<Entry | undefined>
 
   /** `read` asks Redis for a session. */
   constructor(
-    options: SessionToucherOptions,
+    parts: SessionToucherParts,
     read: (ref: SessionRef, until: number) => Promise<Entry | undefined>,
   ) {
-    this.#options = options
+    this.#parts = parts
     this.#read = read
   }
 
@@ -52,9 +52,9 @@ export class SessionToucher {
     id: string,
     ttl: number,
     seen: Entry | undefined,
-    until = this.#options.port.deadlineFromNow(),
+    until = this.#parts.port.deadlineFromNow(),
   ): Promise<boolean> | undefined {
-    const { cache, names, clock, stats, lifetimes } = this.#options
+    const { cache, names, clock, stats, lifetimes } = this.#parts
     const known = seen ?? cache?.get(names.nameOf(id), momentOf(clock))
     const undated = known?.outdated?.undated && !known.outdated.done
     if (known && !undated) {
@@ -68,7 +68,7 @@ export class SessionToucher {
   }
 
   async #touch(ref: SessionRef, ttl: number, known: Entry | undefined, until: number): Promise<boolean> {
-    const { cache, enrolment, lifetimes } = this.#options
+    const { cache, enrolment, lifetimes } = this.#parts
     let entry = known
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
       // Where it belongs, and how long it may live at the most, stands in the session itself.
@@ -87,7 +87,7 @@ export class SessionToucher {
 
   /** A session in use must not end because a function of the app fails on it. */
   #entering(ref: SessionRef, circumstances: Circumstances & { known: Entry }): Entering | undefined {
-    const { enrolment, emit } = this.#options
+    const { enrolment, emit } = this.#parts
     try {
       return enrolment.of(ref, circumstances.known, circumstances)
     } catch (error) {
@@ -98,7 +98,7 @@ export class SessionToucher {
   }
 
   async #move(ref: SessionRef, ttl: number, known: Entry | undefined, until: number): Promise<TouchOutcome> {
-    const { repository, enrolment, lifetimes, cache, names, clock, bus, emit } = this.#options
+    const { repository, enrolment, lifetimes, cache, names, clock, bus, emit } = this.#parts
     const outdated = known?.outdated
     const since = momentOf(clock)
     const px = lifetimes.px(ttl, known?.created ?? since.wall)

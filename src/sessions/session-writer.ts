@@ -25,7 +25,7 @@ import type { Sighting } from './sighting.js'
 const MOST_CONFLICTS = 128
 const MOST_ATTEMPTS = 256
 
-export interface SessionWriterOptions {
+export interface SessionWriterParts {
   repository: SessionRepository
   reader: SessionReader
   port: GuardedPort
@@ -52,12 +52,12 @@ export interface SessionWriterOptions {
  * was written enters memory only if nothing came between.
  */
 export class SessionWriter {
-  readonly #options: SessionWriterOptions
+  readonly #parts: SessionWriterParts
   /** What this node has written last of the sessions that it is writing now. */
   readonly #latest = new Map<string, Entry>()
 
-  constructor(options: SessionWriterOptions) {
-    this.#options = options
+  constructor(parts: SessionWriterParts) {
+    this.#parts = parts
   }
 
   /**
@@ -71,7 +71,7 @@ export class SessionWriter {
     end: WrittenEnd,
     { until, onlyIfGone }: { until: number; onlyIfGone: boolean },
   ): Promise<void> {
-    const { names, plain, cache, clock, order } = this.#options
+    const { names, plain, cache, clock, order } = this.#parts
     const ref = names.refOf(sighting.id)
     // A creation of a framework is known to be new. Of what somebody saves who has read nothing, that is not known.
     const blind = !sighting.existed && !sighting.creation
@@ -88,7 +88,7 @@ export class SessionWriter {
   }
 
   async #send(write: Write, ticket: Ticket | undefined): Promise<void> {
-    const { cache, clock, stats } = this.#options
+    const { cache, clock, stats } = this.#parts
     const { creation } = write.sighting
     let entry: Entry | undefined
     try {
@@ -105,7 +105,7 @@ export class SessionWriter {
 
   /** Undefined if there was nothing to be saved. */
   async #save(write: Write): Promise<Entry | undefined> {
-    const { cache, conflicts, lifetimes, limit, port, reader, stats, text } = this.#options
+    const { cache, conflicts, lifetimes, limit, port, reader, stats, text } = this.#parts
     const { ref, sighting, until } = write
     const attempt = new SaveAttempt(write, { conflicts, lifetimes, text })
     if (attempt.startAfter(this.#latest.get(ref.name))) stats.conflicts++
@@ -135,7 +135,7 @@ export class SessionWriter {
     attempt: SaveAttempt,
     write: Write,
   ): Promise<{ reply: SaveReply; indexed: Indexed | undefined }> {
-    const { repository, enrolment, lifetimes, names, bus, clock } = this.#options
+    const { repository, enrolment, lifetimes, names, bus, clock } = this.#parts
     const { ref, sighting, created, wasThere, held, until } = write
     const { text, tombstone, expected, known, discounted, kept } = attempt
     const { px, keepEnd } = attempt.end
@@ -174,7 +174,7 @@ export class SessionWriter {
     { expiry, seenAt, tombstone, digest, wasThere }: SaveReply,
     indexed: Indexed | undefined,
   ): Entry {
-    const { emit, text: texts } = this.#options
+    const { emit, text: texts } = this.#parts
     if (!wasThere) emit('created', { id: ref.name, reason: tombstone === '' ? 'new' : 'again' })
     const entry = new Entry(attempt.snapshot, {
       readAt: expiry.since,
@@ -206,8 +206,8 @@ export class SessionWriter {
   #precedes(reply: { tombstone: string; seenAt: number }, sighting: Sighting, losses: number): boolean {
     const { creation } = sighting
     if (!creation?.firstAttempt) return false
-    if (!creation.doubtful && this.#options.port.losses === losses) return true
-    const trying = elapsed(creation.firstAttempt, momentOf(this.#options.clock))
+    if (!creation.doubtful && this.#parts.port.losses === losses) return true
+    const trying = elapsed(creation.firstAttempt, momentOf(this.#parts.clock))
     return reply.seenAt - tombstoneTime(reply.tombstone) > trying + 1
   }
 }

@@ -8,8 +8,8 @@ import type { SessionRef } from '../redis/session-names.js'
 import { type Read, ReadsUnderWay } from './reads-under-way.js'
 import type { Destroyed, Ending, SessionDestroyer } from './session-destroyer.js'
 import type { StoredSession } from './session-reader.js'
-import { SessionToucher, type SessionToucherOptions } from './session-toucher.js'
-import { SessionWriter, type SessionWriterOptions } from './session-writer.js'
+import { SessionToucher, type SessionToucherParts } from './session-toucher.js'
+import { SessionWriter, type SessionWriterParts } from './session-writer.js'
 import { type Sighting, unseen } from './sighting.js'
 
 export interface Found {
@@ -32,7 +32,7 @@ export interface Life {
   always?: boolean
 }
 
-interface SessionsOptions extends SessionWriterOptions, SessionToucherOptions {
+interface SessionsParts extends SessionWriterParts, SessionToucherParts {
   destroyer: SessionDestroyer
   space: string
   /** Whether records tell when their session was made. */
@@ -42,24 +42,24 @@ interface SessionsOptions extends SessionWriterOptions, SessionToucherOptions {
 
 /** The tiers in their order: memory, then Redis, with the other nodes told of every change. */
 export class Sessions {
-  readonly #options: SessionsOptions
+  readonly #parts: SessionsParts
   readonly #reads: ReadsUnderWay | undefined
   readonly #writer: SessionWriter
   readonly #toucher: SessionToucher
 
-  constructor(options: SessionsOptions) {
-    this.#options = options
-    this.#writer = new SessionWriter(options)
-    this.#toucher = new SessionToucher(options, async (ref, until) => {
-      return this.#readable(ref, await options.reader.load(ref, until)).entry
+  constructor(parts: SessionsParts) {
+    this.#parts = parts
+    this.#writer = new SessionWriter(parts)
+    this.#toucher = new SessionToucher(parts, async (ref, until) => {
+      return this.#readable(ref, await parts.reader.load(ref, until)).entry
     })
-    const { cache, clock, maxStaleness, stats } = options
+    const { cache, clock, maxStaleness, stats } = parts
     if (cache) this.#reads = new ReadsUnderWay(cache, clock, maxStaleness, stats)
   }
 
   /** From memory, at once and without I/O; undefined if memory cannot tell. */
   peek(id: string): Found | undefined {
-    const { cache, bus, names, clock, stats } = this.#options
+    const { cache, bus, names, clock, stats } = this.#parts
     if (!cache) return undefined
     const now = momentOf(clock)
     if (!bus.trusted(now)) return undefined
@@ -78,7 +78,7 @@ export class Sessions {
   }
 
   async load(id: string): Promise<Found> {
-    const { reader, names, cache, stats, space, emit } = this.#options
+    const { reader, names, cache, stats, space, emit } = this.#parts
     stats.misses++
     const ref = names.refOf(id)
     const held = cache?.holds(ref.name)
@@ -116,7 +116,7 @@ export class Sessions {
     sighting: Sighting,
     touchFailed?: (error: unknown) => void,
   ): Promise<void> {
-    const { port, names, cache, stats, text: texts, lifetimes } = this.#options
+    const { port, names, cache, stats, text: texts, lifetimes } = this.#parts
     const until = port.deadlineFromNow()
     let onlyIfGone = false
     if (sighting.base && !life.always && this.#unchanged(sighting.base.data, session, life)) {
@@ -155,7 +155,7 @@ export class Sessions {
 
   /** Whether there is such a session, as Redis says now. */
   async stands(ref: SessionRef): Promise<boolean> {
-    const { reader } = this.#options
+    const { reader } = this.#parts
     return this.#readable(ref, await reader.load(ref)).entry !== undefined
   }
 
@@ -166,24 +166,24 @@ export class Sessions {
 
   /** Removes a session everywhere. */
   destroy(ref: SessionRef, ending: Ending): Promise<Destroyed> {
-    return this.#options.destroyer.destroy(ref, ending)
+    return this.#parts.destroyer.destroy(ref, ending)
   }
 
   /** How far an expiry may be from where it should be before it is moved. */
   slack(ttl: number): number {
-    return this.#options.lifetimes.slack(ttl)
+    return this.#parts.lifetimes.slack(ttl)
   }
 
   /** What is stored is no session: it counts as missing, and stays. */
   reportUnreadable(id: string, reason: string): void {
-    const { stats, names, emit } = this.#options
+    const { stats, names, emit } = this.#parts
     stats.unreadableSessions++
     emit('unreadable', { id: names.nameOf(id), reason })
   }
 
   /** When the session was made, as far as anybody asks. */
   #createdAt({ id, entry, creation }: Sighting, until: number): number | Promise<number> {
-    const { cache, names, reader, clock, dated } = this.#options
+    const { cache, names, reader, clock, dated } = this.#parts
     const known = entry ?? cache?.get(names.nameOf(id), momentOf(clock))
     if (known || creation || !dated) return known?.created ?? clock.wall()
     // It may be there all the same, and must not become younger by this save.
@@ -199,16 +199,16 @@ export class Sessions {
       const { text } = record
       // One that does not tell counts from when it was first seen by somebody who asks.
       const created = record.created ?? seenAt
-      const { lifetimes } = this.#options
+      const { lifetimes } = this.#parts
       const ms = lifetimes.capped(expiry.ms, created)
       if (ms <= 0 && expiry.ms > 0) {
         this.#end(ref, lifetimes.isOver(created, seenAt))
         return Object.assign(stored, { record: undefined, over: true })
       }
       try {
-        const undated = record.created === undefined && this.#options.dated
+        const undated = record.created === undefined && this.#parts.dated
         const outdated = record.outdated ? { text, undated, done: false } : undefined
-        const snapshot = new Snapshot(text, this.#options.text.serializer)
+        const snapshot = new Snapshot(text, this.#parts.text.serializer)
         void snapshot.data
         const entry = new Entry(snapshot, {
           readAt,
@@ -226,8 +226,8 @@ export class Sessions {
       }
     }
     if (reason !== undefined) {
-      this.#options.stats.unreadableSessions++
-      this.#options.emit('unreadable', { id: ref.name, reason })
+      this.#parts.stats.unreadableSessions++
+      this.#parts.emit('unreadable', { id: ref.name, reason })
     }
     return stored
   }
@@ -235,13 +235,13 @@ export class Sessions {
   /** It has lived for as long as it may, whatever Redis says of it. */
   #end(ref: SessionRef, over: boolean): void {
     const ending = { event: 'expired', reason: 'absoluteTtl' } as const
-    if (over) this.#options.destroyer.destroy(ref, ending).catch(() => {})
-    else this.#options.emit('expired', { id: ref.name, reason: 'absoluteTtl' })
+    if (over) this.#parts.destroyer.destroy(ref, ending).catch(() => {})
+    else this.#parts.emit('expired', { id: ref.name, reason: 'absoluteTtl' })
   }
 
   /** What this node may serve instead of an answer that Redis did not give. */
   #stale({ name }: SessionRef, error: unknown): Entry | undefined {
-    const { cache, clock, stats, emit } = this.#options
+    const { cache, clock, stats, emit } = this.#parts
     if (!isAway(error)) return undefined
     const now = momentOf(clock)
     const entry = cache?.getStale(name, now)
@@ -255,10 +255,10 @@ export class Sessions {
     const { tombstone, seenAt } = entry
     const data = entry.copy()
     const expiresAt = endOf(entry)
-    setExpiry(data, expiresAt, this.#options.clock.wall())
+    setExpiry(data, expiresAt, this.#parts.clock.wall())
     const sighting: Sighting = {
       id,
-      space: this.#options.space,
+      space: this.#parts.space,
       origin,
       existed: true,
       tombstone,
@@ -272,7 +272,7 @@ export class Sessions {
   }
 
   #unchanged(before: object, session: object, { ttl }: Life): boolean {
-    const { serializer } = this.#options.text
+    const { serializer } = this.#parts.text
     if (!sameMaxAge(before, session, this.slack(ttl))) return false
     try {
       return bodyOf(before, serializer) === bodyOf(session, serializer)

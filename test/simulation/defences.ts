@@ -121,7 +121,7 @@ export const defences: readonly Defence[] = [
     name: 'what is left of a life counts from when it was asked for',
     file: 'src/sessions/session-reader.js',
     defended: 'expiry: { since: readAt, ms:',
-    defenceless: 'expiry: { since: momentOf(this.#clock), ms:',
+    defenceless: 'expiry: { since: momentOf(this.#parts.clock), ms:',
   },
   {
     name: 'a save gives way to a tombstone that its request has not seen',
@@ -138,7 +138,7 @@ export const defences: readonly Defence[] = [
   {
     name: 'a creation runs over no tombstone that may be younger than it',
     file: writer,
-    defended: 'if (!creation.doubtful && this.#options.port.losses === losses)',
+    defended: 'if (!creation.doubtful && this.#parts.port.losses === losses)',
     defenceless: 'if (true)',
   },
   {
@@ -253,7 +253,7 @@ export const defences: readonly Defence[] = [
   {
     name: 'a session is entered into its index, also where that is on another server',
     file: 'src/sessions/session-repository.js',
-    defended: 'const full = apart && (await this.#indexes.enter(apart, entered, until));',
+    defended: 'const full = apart && (await entries.enter(apart, entered, until));',
     defenceless: 'const full = undefined;',
   },
   {
@@ -308,7 +308,7 @@ export const defences: readonly Defence[] = [
   {
     name: 'who knows that an entry stands may be served the session',
     file: 'src/sessions/enrolment.js',
-    defended: '!this.#bus.trusted(now) ||',
+    defended: '!bus.trusted(now) ||',
     defenceless: '',
     unnoticed: 'what is held while it is not trusted is seldom older than its entry',
   },
