@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { unfailing } from './base/logger.js'
+import { reasonOf } from './base/reason-of.js'
 import type { Emit } from './base/store-events.js'
 import { WriteOrder } from './base/write-order.js'
 import { type Bus, noBus } from './bus/bus.js'
@@ -50,7 +51,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
       emit(name, detail)
     } catch (cause) {
       // What a listener throws must not end up in the middle of ours.
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = reasonOf(cause)
       logger.error(`a listener of the event '${name}' threw`, { reason })
     }
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { EmitClusterEvent } from './base/cluster-events.js'
+import { reasonOf } from './base/reason-of.js'
 import { Lines } from './bus/lines.js'
 import type { SharedBus, StoreReport } from './bus/shared-bus.js'
 import { assembleConnections } from './connections/connection-assembly.js'
@@ -30,8 +31,7 @@ export type ClusterAssembly = ReturnType<typeof assembleCluster>
 export function assembleCluster(config: ClusterConfig, emit: EmitClusterEvent) {
   const { logger, leaseTtl } = config
   const nodeId = config.node.id
-  const warn = (what: string, error: unknown) =>
-    logger.warn(what, { nodeId, reason: (error as Error).message })
+  const warn = (what: string, error: unknown) => logger.warn(what, { nodeId, reason: reasonOf(error) })
   const tell: EmitClusterEvent = (name, ...detail) => {
     try {
       emit(name, ...detail)

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { OptionError } from './errors.js'
 import type { JsonObject } from './json.js'
+import { reasonOf } from './reason-of.js'
 
 const LONGEST_DURATION = 10 * 365 * 86_400_000
 const LONGEST_QUOTE = 100
@@ -110,12 +111,14 @@ export function nameOf(what: string, value: unknown): string {
 export function metaOf(what: string, value: unknown): JsonObject {
   const given = orElse(value, {})
   if (!isObject(given)) throw invalid(what, given, 'an object that JSON can hold')
-  let json: string
+  let json: string | undefined
   try {
     json = JSON.stringify(given)
   } catch (error) {
-    throw new OptionError(`${what}: JSON cannot hold it: ${(error as Error).message}`)
+    throw new OptionError(`${what}: JSON cannot hold it: ${reasonOf(error)}`)
   }
+  // A Date is a string in JSON, and what `toJSON` answers may be anything.
+  if (!json?.startsWith('{')) throw invalid(what, given, 'an object that is one in JSON, too')
   if (json.length <= LARGEST_META) return JSON.parse(json)
   throw new OptionError(`${what}: got ${json.length} characters of JSON, allowed are ${LARGEST_META}`)
 }

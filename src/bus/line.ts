@@ -1,4 +1,5 @@
 import { type Clock, elapsed, type Moment, momentOf } from '../base/clock.js'
+import { reasonOf } from '../base/reason-of.js'
 import { Timer } from '../base/timer.js'
 import type { RedisPort, RedisPrimary, Subscription } from '../redis/redis-port.js'
 import { probeScript } from '../redis/scripts.js'
@@ -112,7 +113,7 @@ export class Line {
         },
       })
     } catch (error) {
-      return this.#retry(error instanceof Error ? error.message : String(error))
+      return this.#retry(reasonOf(error))
     }
     if (this.#stopped) return subscription.close()
     if (ended) return this.#retry('the subscriber connection was closed')
@@ -135,8 +136,7 @@ export class Line {
     try {
       await subscription.add(late)
     } catch (error) {
-      if (this.#subscription === subscription)
-        this.#close(error instanceof Error ? error.message : String(error))
+      if (this.#subscription === subscription) this.#close(reasonOf(error))
       return
     }
     if (this.#subscription !== subscription) return
@@ -185,7 +185,7 @@ export class Line {
       this.#afterProof()
     } catch (error) {
       if (this.#subscription !== subscription) return
-      const message = error instanceof Error ? error.message : String(error)
+      const message = reasonOf(error)
       // A server that refuses writes may not be the one that the other nodes write to any more.
       if (/READONLY|NOREPLICAS|CLUSTERDOWN|MOVED/.test(message)) return this.#close(message)
       this.trouble = message

@@ -1,6 +1,7 @@
 import { isObject } from '../base/checks.js'
 import type { Json } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 import { WriteOrder } from '../base/write-order.js'
 import type { Inbox } from '../inbox/inbox.js'
 import type { Asked } from '../inbox/question.js'
@@ -159,7 +160,7 @@ export class Router {
       if ('connections' in to) return this.#find(to, except)
       return { holders: this.#holdersOf(without(ids, spared), except), lost: 0, unlisted: false }
     } catch (error) {
-      logger.warn('it could not be asked which nodes hold a connection', { reason: (error as Error).message })
+      logger.warn('it could not be asked which nodes hold a connection', { reason: reasonOf(error) })
       return { holders: this.#everybody(), lost: 0, unlisted: true }
     }
   }

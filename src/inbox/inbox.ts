@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import type { Json } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 import type { Lines } from '../bus/lines.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { Runs } from '../nodes/runs.js'
@@ -148,7 +149,7 @@ export class Inbox {
     try {
       return { body: (await handler(body, from)) ?? null }
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
+      const message = reasonOf(error)
       this.#options.logger.warn('a message of another node came to nothing', { topic, reason: message })
       return { failure: { reason: 'failed', message } }
     }

@@ -1,6 +1,7 @@
 import { PayloadTooLargeError } from '../base/connection-errors.js'
 import { OptionError } from '../base/errors.js'
 import type { Json } from '../base/json.js'
+import { reasonOf } from '../base/reason-of.js'
 
 /** A subscriber that does not keep up is cut off by Redis, and large messages are the shortest way there. */
 const LARGEST = 64 * 1024
@@ -11,7 +12,7 @@ export function payloadOf(data: unknown): Json {
   try {
     json = JSON.stringify(data ?? null)
   } catch (error) {
-    throw new OptionError(`data: JSON cannot hold it: ${(error as Error).message}`)
+    throw new OptionError(`data: JSON cannot hold it: ${reasonOf(error)}`)
   }
   if (json === undefined) throw new OptionError(`data: JSON cannot hold a ${typeof data}`)
   const bytes = Buffer.byteLength(json)

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.js'
+import { reasonOf } from '../base/reason-of.js'
 import { Timer } from '../base/timer.js'
 import { firstBoot, nextBoot } from './boot.js'
 import type { Registry, RenewalReply } from './registry.js'
@@ -154,7 +155,7 @@ export class Lease {
       }
       if (boot === this.#boot) this.#heed(reply, sentAt, fresh)
     } catch (error) {
-      this.#suspect((error as Error).message)
+      this.#suspect(reasonOf(error))
       throw error
     } finally {
       this.#beatAfter(sentAt)

@@ -1,4 +1,5 @@
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import { script } from '../redis/script.js'
 import type { Membership } from './membership.js'
@@ -42,7 +43,7 @@ export class Remains {
       await port.run(forgetScript, [keys.remains], [boot])
     } catch (error) {
       // It is still in `remains`: with one of the next heartbeats, of this node or another.
-      logger.debug('what a node has left could not be swept away', { reason: (error as Error).message })
+      logger.debug('what a node has left could not be swept away', { reason: reasonOf(error) })
     } finally {
       this.#sweeping = false
     }

@@ -1,4 +1,6 @@
+import { frozen } from '../base/json.js'
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 import type { Registry } from '../nodes/registry.js'
 import { instanceFrom, type ServiceInstance } from './service-instance.js'
 
@@ -40,7 +42,7 @@ export class ServiceView {
       } catch (error) {
         this.#logger.error('what watches a service threw', {
           service: name,
-          reason: (error as Error).message,
+          reason: reasonOf(error),
         })
       }
     }
@@ -65,7 +67,8 @@ function byName(entries: Registry['known']): Map<string, ServiceInstance[]> {
   for (const { services } of entries) {
     for (const value of services) {
       const instance = instanceFrom(value)
-      if (instance) byId.set(instance.id, instance)
+      // All who ask are given the same.
+      if (instance) byId.set(instance.id, frozen(instance))
     }
   }
   const named = new Map<string, ServiceInstance[]>()
@@ -75,5 +78,6 @@ function byName(entries: Registry['known']): Map<string, ServiceInstance[]> {
     if (others) others.push(instance)
     else named.set(instance.name, [instance])
   }
+  for (const instances of named.values()) Object.freeze(instances)
   return named
 }

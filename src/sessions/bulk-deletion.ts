@@ -2,6 +2,7 @@ import { checkCallOptions } from '../base/call-options.js'
 import type { Clock } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 import type { Coordinator } from '../bus/coordinator.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import { Progress } from './progress.js'
@@ -170,7 +171,7 @@ export class BulkDeletion {
     result.effectiveBy = this.#effectiveBy()
     if (failure === undefined) return result
     if (failure instanceof ClosedError && result.scanned === 0) throw failure
-    const reason = failure instanceof Error ? failure.message : String(failure)
+    const reason = reasonOf(failure)
     throw new PartialError(
       `The deletion is not complete: ${result.deleted} of ${result.matched} sessions found are known to be deleted: ${reason}`,
       result,

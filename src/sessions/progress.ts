@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 
 const TOLD_EVERY = 100
 
@@ -33,7 +34,7 @@ export class Progress<T> {
       this.#listener?.(this.#read())
     } catch (cause) {
       // What is done is done, whatever becomes of the telling.
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = reasonOf(cause)
       this.#logger.error('onProgress threw', { reason })
     }
   }

@@ -2,6 +2,7 @@ import { checkCallOptions } from '../base/call-options.js'
 import type { Clock } from '../base/clock.js'
 import { ClosedError, OptionError, PartialError, UnreadableError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { reasonOf } from '../base/reason-of.js'
 import { slicesOf } from '../base/slices-of.js'
 import type { CheckedSerializer } from '../codec/serializer.js'
 import type { Entering, IndexEntries } from '../indexes/index-entries.js'
@@ -89,7 +90,7 @@ export class Reindexing {
       if (signal?.aborted) return { ...result, aborted: true }
       if (cause instanceof ClosedError && result.scanned === 0) throw cause
       if (cause instanceof OptionError) throw cause
-      const message = `The indexes are not complete, ${result.scanned} sessions were scanned: ${(cause as Error).message}`
+      const message = `The indexes are not complete, ${result.scanned} sessions were scanned: ${reasonOf(cause)}`
       throw new PartialError(message, result, { cause, outcomeUnknown: false })
     }
   }

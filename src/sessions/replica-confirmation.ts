@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { ReplicationError } from '../base/errors.js'
+import { reasonOf } from '../base/reason-of.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Keyspace } from '../redis/keyspace.js'
 import type { Confirmer } from '../redis/redis-port.js'
@@ -38,7 +39,7 @@ export class ReplicaConfirmation {
       const now = clock.monotonic()
       confirmer = await primary?.confirmer(now + Math.min(timeout, (until - now) / 2))
     } catch (error) {
-      trouble = (error as Error).message
+      trouble = reasonOf(error)
     }
     const marker = primary && keyspace.probe(primary.owns)
     return async () => {

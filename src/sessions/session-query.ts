@@ -1,5 +1,6 @@
 import { allOf } from '../base/all-of.js'
 import { ClosedError, OptionError, PartialError, RecordError } from '../base/errors.js'
+import { reasonOf } from '../base/reason-of.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import { slicesOf } from '../base/slices-of.js'
 import type { Emit } from '../base/store-events.js'
@@ -74,7 +75,7 @@ export class SessionQuery {
       }
     } catch (cause) {
       if (cause instanceof ClosedError) throw cause
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = reasonOf(cause)
       const what =
         cause instanceof RecordError
           ? `All ${scanned} sessions that can be read were visited, others cannot be`
@@ -173,7 +174,7 @@ export class SessionQuery {
 
   #failed(ref: SessionRef, error: unknown): Answer {
     if (error instanceof RecordError && error.code !== 'ERR_TOO_LARGE') return error
-    return this.#unreadable(ref, (error as Error).message)
+    return this.#unreadable(ref, reasonOf(error))
   }
 
   #unreadable({ name }: SessionRef, reason: string): undefined {

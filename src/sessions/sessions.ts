@@ -1,5 +1,6 @@
 import { elapsed, later, momentOf } from '../base/clock.js'
 import { RefusedError, UnreadableError } from '../base/errors.js'
+import { reasonOf } from '../base/reason-of.js'
 import { Entry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
@@ -222,7 +223,7 @@ export class Sessions {
         })
         return Object.assign(stored, { entry })
       } catch (error) {
-        reason = (error as Error).message
+        reason = reasonOf(error)
       }
     }
     if (reason !== undefined) {
