@@ -37,8 +37,14 @@ export async function fetchFrom(
 }
 
 function mayRepeat({ method = 'GET', body }: RequestInit): boolean {
-  // A stream was read when it was sent.
-  return IDEMPOTENT.includes(method.toUpperCase()) && !(body instanceof ReadableStream)
+  return IDEMPOTENT.includes(method.toUpperCase()) && canBeSentAgain(body)
+}
+
+/** A stream was read when it was sent, and so was whatever else is not known to stay what it is. */
+function canBeSentAgain(body: RequestInit['body']): boolean {
+  if (body === undefined || body === null || typeof body === 'string') return true
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body)) return true
+  return [URLSearchParams, Blob, FormData].some(kind => body instanceof kind)
 }
 
 function isConnectionFailure(error: unknown): boolean {

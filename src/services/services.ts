@@ -1,5 +1,5 @@
 import { checkCallOptions } from '../base/call-options.js'
-import { duration, nameOf, orElse } from '../base/checks.js'
+import { duration, invalid, isObject, nameOf, orElse } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import { FencedError } from '../base/cluster-errors.js'
 import type { Logger } from '../base/logger.js'
@@ -24,6 +24,7 @@ import { ServiceView } from './service-view.js'
 const BEATS_PER_TTL = 3
 
 const FILTER = { zone: 'anything', tags: 'anything', meta: 'anything' } as const
+const PICK_OPTIONS = { ...FILTER, strategy: 'anything', exclude: 'anything' } as const
 const DESCRIPTION = {
   name: 'anything',
   host: 'anything',
@@ -92,26 +93,37 @@ export class Services {
 
   /** Tells the instances of a service, now and whenever they have changed, until the answer is called. */
   watch(name: string, watcher: (instances: readonly ServiceInstance[]) => void): () => void {
+    if (typeof watcher !== 'function') throw invalid('watcher', watcher, 'a function')
     return this.#view.watch(nameOf('name', name), watcher)
   }
 
   /** One that is UP; null if none is. */
   async pick(name: string, options: PickOptions = {}): Promise<ServiceInstance | null> {
-    checkCallOptions('pick', options, { ...FILTER, strategy: 'anything', exclude: 'anything' })
+    checkCallOptions('pick', options, PICK_OPTIONS)
     const { strategy = 'round-robin', exclude = [], zone, tags, meta } = options
     checkStrategy(strategy)
+    if (!Array.isArray(exclude) || exclude.some(each => !isObject(each)))
+      throw invalid('exclude', exclude, 'a list of instances')
     const filter = { status: 'UP' as const, tags, meta, zone: strategy === 'zone-first' ? undefined : zone }
     const excluded = new Set(exclude.map(({ id }) => id))
     const instances = (await this.#matching(name, filter)).filter(({ id }) => !excluded.has(id))
     if (instances.length === 0) return null
-    return choose(strategy, { name, zone }, instances, this.#rotation) ?? null
+    const chosen = choose(strategy, { name, zone }, instances, this.#rotation)
+    // A function of the app may have kept one that is excluded, or gone.
+    return instances.find(({ id }) => id === chosen?.id) ?? null
   }
 
   /**
    * `fetch` from one that is picked. If its connection fails, a GET, HEAD, OPTIONS, PUT, DELETE or TRACE goes to the next one;
    * anything else is sent once. Rejects with NoInstanceError if there is none left.
    */
-  fetch(name: string, path: string, init: RequestInit = {}, options: PickOptions = {}): Promise<Response> {
+  async fetch(
+    name: string,
+    path: string,
+    init: RequestInit = {},
+    options: PickOptions = {},
+  ): Promise<Response> {
+    checkCallOptions('fetch', options, PICK_OPTIONS)
     return fetchFrom(name, path, init, tried =>
       this.pick(name, { ...options, exclude: [...(options.exclude ?? []), ...tried] }),
     )
@@ -140,6 +152,8 @@ export class Services {
     }
     const publish = async (instance: ServiceInstance) => {
       if (current && !services.delete(current)) throw this.#gone(instance)
+      // Another one with this address is the same instance, registered before.
+      for (const other of services) if ((other as ServiceInstance).id === instance.id) services.delete(other)
       current = instance
       services.add(instance)
       await membership.publish()

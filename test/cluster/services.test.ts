@@ -3,6 +3,7 @@
 
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { NoInstanceError, type ServiceInstance, type SessionCluster } from '../../src/index.js'
@@ -176,6 +177,36 @@ describe('a service', () => {
     await until(async () => (await b.services.find('users')).length === 0)
   })
 
+  it('that is registered twice by one node is the same one: the first registration says nothing any more', async () => {
+    const { a } = await startTwo(server)
+    const first = await a.services.register(at(1, { zone: 'z1' }))
+    const second = await a.services.register(at(1, { zone: 'z2' }))
+    expect((await a.services.find('users')).map(({ zone }) => zone)).toEqual(['z2'])
+    await first.deregister()
+    await expect(first.setStatus('DOWN')).rejects.toMatchObject({ code: 'ERR_FENCED' })
+    expect(await a.services.find('users')).toHaveLength(1)
+    await second.deregister()
+    expect(await a.services.find('users')).toEqual([])
+  })
+
+  it('cannot be changed by those who find or watch it', async () => {
+    const { a } = await startTwo(server)
+    const refused: unknown[] = []
+    a.services.watch('users', instances => {
+      try {
+        ;(instances as unknown[]).push('one more')
+      } catch (error) {
+        refused.push(error)
+      }
+    })
+    await a.services.register(at(1, { meta: { deep: { v: 1 } }, tags: ['x'] }))
+    const found = await until(async () => (await a.services.find('users'))[0])
+    expect(() => Object.assign(found, { status: 'DOWN' })).toThrow(TypeError)
+    expect(() => Object.assign(found.meta.deep as object, { v: 2 })).toThrow(TypeError)
+    await until(() => refused.length >= 1)
+    expect(await a.services.find('users')).toHaveLength(1)
+  })
+
   it('keeps its id when it is started again, and is there once', async () => {
     const { registry, a, b } = await startTwo(server)
     await a.services.register(at(1))
@@ -248,6 +279,17 @@ describe('pick', () => {
     const [first] = await b.services.find('users', { zone: 'z1' })
     expect(await pick({ zone: 'z1', exclude: [first] })).toBeUndefined()
     await expect(pick({ strategy: 'sticky' })).rejects.toMatchObject({ code: 'ERR_OPTION' })
+    for (const exclude of ['users', [null]])
+      await expect(pick({ exclude })).rejects.toThrow(/^exclude: got .*, allowed is a list of instances/)
+  })
+
+  it('takes no answer of a function that it was not given, as one that has kept an instance', async () => {
+    const { a, b } = await startTwo(server)
+    await three(b, a)
+    const [kept] = await b.services.find('users')
+    const strategy = () => kept
+    expect(await b.services.pick('users', { strategy })).toEqual(kept)
+    expect(await b.services.pick('users', { strategy, exclude: [kept as ServiceInstance] })).toBeNull()
   })
 })
 
@@ -289,6 +331,70 @@ describe('fetch', () => {
       .catch((error: unknown) => error)
     expect(error).toBeInstanceOf(NoInstanceError)
     expect(asked).toEqual(['POST', 'PUT', 'PUT', 'PUT'])
+  })
+
+  it('asks nobody twice, whatever the strategy says', async () => {
+    const { a } = await startTwo(server)
+    const [dead] = [
+      await a.services.register(at(await freePort())),
+      await a.services.register(at(await freePort())),
+    ]
+    let asked = 0
+    const strategy = () => {
+      asked++
+      return dead?.instance
+    }
+    await expect(a.services.fetch('users', '/', {}, { strategy })).rejects.toMatchObject({
+      code: 'ERR_NO_INSTANCE',
+    })
+    expect(asked).toBe(2)
+    for (const options of [null, { strategyy: 'random' }])
+      await expect(a.services.fetch('users', '/', {}, options as never)).rejects.toThrow(/^fetch: got /)
+  })
+
+  it.each([
+    ['a ReadableStream', (parts: AsyncIterable<string>) => ReadableStream.from(parts)],
+    ['a stream of Node', (parts: AsyncIterable<string>) => Readable.from(parts)],
+    ['an iterable', (parts: AsyncIterable<string>) => parts],
+  ])('sends a body once that can be read once: %s', async (_, make) => {
+    const { a } = await startTwo(server)
+    const got: string[] = []
+    for (let nth = 0; nth < 2; nth++) {
+      const port = await serve(request => {
+        got.push(String(request.method))
+        request.once('data', () => request.socket.destroy())
+      })
+      await a.services.register(at(port))
+    }
+    async function* parts() {
+      yield 'first'
+      // Until it was read, and the connection is lost.
+      await new Promise(resolve => setTimeout(resolve, 5_000).unref())
+    }
+    const body = make(parts()) as never
+    const error = await a.services
+      .fetch('users', '/', { method: 'PUT', body, duplex: 'half' } as RequestInit)
+      .catch((error: unknown) => error)
+    expect(error).not.toBeInstanceOf(NoInstanceError)
+    expect(got).toEqual(['PUT'])
+  })
+
+  it.each([
+    ['text', 'a body'],
+    ['bytes', Buffer.from('a body')],
+    ['a Blob', new Blob(['a body'])],
+    ['fields', new URLSearchParams('a body')],
+  ])('sends a body again that stays what it is: %s', async (_, body) => {
+    const { a } = await startTwo(server)
+    const got: string[] = []
+    await a.services.register(at(await freePort()))
+    const alive = await serve(async (request, response) => {
+      for await (const part of request) got.push(String(part))
+      response.end()
+    })
+    await a.services.register(at(alive))
+    for (let nth = 0; nth < 2; nth++) await a.services.fetch('users', '/', { method: 'PUT', body })
+    expect(got.map(text => text.replace('+', ' ').replace('=', ''))).toEqual(['a body', 'a body'])
   })
 
   it('does not ask another because an answer is bad, or the caller has had enough', async () => {
