@@ -122,6 +122,8 @@ export class Claims {
       if (!membership.isActive) throw membership.outdated()
       return { refused: membership.outdated(), left: askEvery }
     }
+    // Somebody else in this process got it with the same question, and has given it back since: this token is spent.
+    if (Number(token) <= this.#newestOver) return this.#attempt(name, ttl, meta)
     return this.#hold({ name, boot, token: String(token), ttl, claim, sentAt })
   }
 
