@@ -74,13 +74,18 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
   }
 
   /** Asks another node, and answers with what it says. Rejects with RequestError if it does not. */
-  request(to: RequestTarget, method: string, data?: unknown, options?: RequestOptions): Promise<Json> {
-    return this.#parts.requests.request(to, method, data, options)
+  request<Answer = Json>(
+    to: RequestTarget,
+    method: string,
+    data?: unknown,
+    options?: RequestOptions,
+  ): Promise<Answer> {
+    return this.#parts.requests.request(to, method, data, options) as Promise<Answer>
   }
 
   /** What this node does when it is asked, until the answer is called. */
-  handle(method: string, handler: RequestHandler): () => void {
-    return this.#parts.requests.handle(method, handler)
+  handle<Data = Json>(method: string, handler: RequestHandler<Data>): () => void {
+    return this.#parts.requests.handle(method, handler as RequestHandler)
   }
 
   /** Gives back all that this node holds, and leaves. Stores on this cluster are to be shut down before. */
@@ -95,14 +100,16 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
 
   async #end(): Promise<void> {
     const { membership, inbox, live, registry, lines, port, warn } = this.#parts
-    const leave = async () => {
-      await this.connections.leave()
-      await this.claims.releaseAll()
-      await this.services.leave()
-      await membership.leave()
+    const steps = [
+      () => this.connections.leave(),
+      () => this.claims.releaseAll(),
+      () => this.services.leave(),
+      () => membership.leave(),
+    ]
+    for (const leave of steps) {
+      // What Redis cannot be told ends by itself.
+      await leave().catch(error => warn('the node could not say that it leaves', error))
     }
-    // What Redis cannot be told ends by itself.
-    await leave().catch(error => warn('the node could not say that it leaves', error))
     inbox.close()
     live.close()
     registry.close()

@@ -1,7 +1,7 @@
 // What the documents say of nodes that register, send heartbeats, and vanish.
 
 import type { Redis } from 'ioredis'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { ClusteredRedisStore, NodeIdConflictError, type SessionCluster } from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { startProxy } from '../support/tcp-proxy.js'
@@ -206,6 +206,16 @@ describe('a node', () => {
       outcome => 'reason' in outcome && outcome.reason.message,
     )
     expect(messages).toEqual(outcomes.map(() => 'The cluster was shut down'))
+  })
+
+  it.skipIf(!realRedis())('ends at shutdown although a service of its own could not say so', async () => {
+    const own = await startRedis()
+    onTestFinished(() => own.stop())
+    const a = await startCluster({ ...registryOn(own), deadline: 200 })
+    await a.services.register({ name: 'users', host: '127.0.0.1', port: 1, ttl: 5_000 })
+    await own.kill()
+    await a.shutdown()
+    expect(a.state).toBe('ended')
   })
 
   it('comes and goes for others whatever its name', async () => {
