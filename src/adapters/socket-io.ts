@@ -1,9 +1,10 @@
 import { checkCallOptions } from '../base/call-options.js'
-import { nameOf } from '../base/checks.js'
+import { invalid, isObject, nameOf } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
+import type { AttachOptions } from '../connections/attach-options.js'
 import type { Connection } from '../connections/connection.js'
-import type { AttachOptions, Connections } from '../connections/connections.js'
-import type { Outgoing, Sent, Transport } from '../connections/transport.js'
+import type { Connections } from '../connections/connections.js'
+import { CLOSINGS, type Outgoing, type Sent, type Transport } from '../connections/transport.js'
 import { checkPatience, endInTime, type OnSlow } from './slow-peer.js'
 
 /** What is asked of a socket of Socket.IO 4, on the server. */
@@ -35,7 +36,7 @@ export interface SocketIoTransportOptions {
 
 export interface SocketIoOptions<Socket> extends SocketIoTransportOptions {
   /** With what a socket is attached; asked for each, also for one that was recovered and has passed no middleware. */
-  attach: (socket: Socket) => AttachOptions
+  attach: (socket: Socket) => AttachOptions | Promise<AttachOptions>
   /** Told of each that is attached. */
   attached?: (connection: Connection, socket: Socket) => void
   /** Told of each that was not, which is disconnected then. */
@@ -64,16 +65,20 @@ export function attachSocketIo<Socket extends SocketLike>(
     socket.use((_packet, next) => void admitted.then(isAdmitted => isAdmitted && next()))
 
     async function connect(): Promise<boolean> {
-      let connection: Connection
       try {
-        connection = await connections.attach(fromSocketIo(socket, transport), attach(socket))
+        const given = await attach(socket)
+        // Nothing must not pass for a connection without a session.
+        if (!isObject(given))
+          throw invalid('attachSocketIo: attach: answer', given, 'an object with session, userId and meta')
+        const connection = await connections.attach(fromSocketIo(socket, transport), given)
+        if (!attached || connections.guard('attached of attachSocketIo', () => attached(connection, socket)))
+          return true
+        await connection.close(CLOSINGS.unopened)
       } catch (error) {
         socket.disconnect(true)
-        refused?.(error as Error, socket)
-        return false
+        if (refused) connections.guard('refused of attachSocketIo', () => refused(error as Error, socket))
       }
-      attached?.(connection, socket)
-      return true
+      return false
     }
   })
 }

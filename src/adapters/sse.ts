@@ -53,13 +53,16 @@ export function fromSse(response: ServerResponse, options: SseOptions = {}): Tra
     },
     close(code, reason) {
       if (response.writableEnded) return
+      // Its own, below that of express-session, which would save the session that has just ended: one that has expired would be
+      // back.
+      const { end } = Object.getPrototypeOf(response) as { end(this: ServerResponse, text: string): void }
       clearInterval(beat)
       if (response.headersSent) {
         const event = code === REFUSED ? 'revoked' : 'closed'
-        response.end(`event: ${event}\ndata: ${JSON.stringify({ code, reason })}\n\n`)
+        end.call(response, `event: ${event}\ndata: ${JSON.stringify({ code, reason })}\n\n`)
       } else {
         response.writeHead(code === REFUSED ? 401 : 503, { 'content-type': 'text/plain' })
-        response.end(`${reason}\n`)
+        end.call(response, `${reason}\n`)
       }
       endInTime(
         () => response.destroy(),

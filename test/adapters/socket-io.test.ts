@@ -1,8 +1,12 @@
 import type { Request } from 'express'
-import { Server } from 'socket.io'
+import { Server, type Socket } from 'socket.io'
 import { type Socket as ClientSocket, io as connect } from 'socket.io-client'
 import { expect, it, onTestFinished } from 'vitest'
-import { attachSocketIo, type SocketIoTransportOptions } from '../../src/adapters/socket-io.js'
+import {
+  attachSocketIo,
+  type SocketIoOptions,
+  type SocketIoTransportOptions,
+} from '../../src/adapters/socket-io.js'
 import type { Connection } from '../../src/index.js'
 import { startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
@@ -25,6 +29,7 @@ async function serve(
   options: SocketIoTransportOptions = {},
   on?: Site,
   knownWhoItIs = async () => {},
+  more: Partial<SocketIoOptions<Socket>> = {},
 ): Promise<Served> {
   const site = on ?? (await startSite(redis))
   const io = new Server(site.server, {
@@ -43,6 +48,7 @@ async function serve(
     attach: socket => ({ session: sessionOf(socket), userId: sessionOf(socket).userName }),
     attached: connection => served.connections.push(connection),
     refused: error => served.refused.push(error),
+    ...more,
   })
   io.on('connection', socket => {
     socket.on('say', (words, answer) => {
@@ -121,6 +127,50 @@ it('guards: what is sent at once waits until the session is confirmed, and none 
   slow.resume()
   await until(() => heard.length === 100)
   expect(heard).toEqual(Array.from({ length: 100 }, (_, nth) => `ada: ${nth}`))
+})
+
+it.each<[what: string, options: Partial<SocketIoOptions<Socket>>, message: string]>([
+  [
+    'a session that is not there',
+    { attach: async () => ({ sessionId: 'nobody' }) },
+    'The connection was refused: there is no such session, or not any more',
+  ],
+  [
+    'an answer that was forgotten',
+    { attach: (async () => {}) as never },
+    'attachSocketIo: attach: answer: got undefined, allowed is an object with session, userId and meta',
+  ],
+  [
+    'an error of `attach`',
+    {
+      attach: () => {
+        throw new Error('no idea')
+      },
+    },
+    'no idea',
+  ],
+])('disconnects, and tells, %s', async (_, options, message) => {
+  const { site, refused } = await serve({}, undefined, undefined, options)
+  const ada = new Client(site, await site.logIn('ada'))
+  await until(() => ada.disconnected)
+  await until(() => refused.length > 0)
+  expect(refused.map(error => error.message)).toEqual([message])
+  await holds(site, 0)
+})
+
+it('disconnects a socket whose `attached` throws, handles nothing of it, and goes on whatever `refused` throws', async () => {
+  const thrown = () => {
+    throw new Error('a mistake of the app')
+  }
+  const { site, heard } = await serve({}, undefined, undefined, { attached: thrown, refused: thrown })
+  const ada = new Client(site, await site.logIn('ada'))
+  ada.socket.emit('say', 'hello')
+  await until(() => ada.disconnected)
+  expect(ada.closed).toEqual({ code: 1011, reason: 'could not be opened' })
+  const nobody = new Client(site)
+  await until(() => nobody.disconnected)
+  await holds(site, 0)
+  expect(heard).toEqual([])
 })
 
 it('refuses a socket of no session, and nothing that it has sent is handled', async () => {

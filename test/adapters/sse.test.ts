@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { createServer, get, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Request, Response } from 'express'
+import express, { type Request, type Response } from 'express'
+import expressSession from 'express-session'
 import Koa from 'koa'
 import koaSession from 'koa-session'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -194,6 +195,36 @@ it.each([
   await until(() => stream.events.length === 1)
   expect(stream.events).toEqual([['message', expected]])
 })
+
+it.each([
+  [{ resave: true, cookie: { maxAge: 1_500 } }, false],
+  [{ resave: false, cookie: {} }, true],
+])(
+  'guards: a session that has expired is not saved by the end of its stream: %j, changed: %s',
+  async (given, changes) => {
+    const cluster = await startCluster({ ...registryOn(redis), deadline: 200, maxStaleAuth: 1_000 })
+    const store = new ClusteredRedisStore({ cluster, prefix: `${cluster.nodeId}:`, ttl: 1_501 })
+    onTestFinished(() => store.shutdown())
+    const app = express()
+    app.use(expressSession({ ...given, saveUninitialized: false, store, secret: 'x' }))
+    app.get('/login', (req, res) => {
+      req.session.userName = 'ada'
+      res.send('in')
+    })
+    app.get('/events', (req, res) => {
+      if (changes) req.session.userName = 'eve'
+      cluster.connections.attach(fromSse(res), { session: req.session }).catch(() => {})
+    })
+    const port = await listen(createServer(app))
+    const [cookie = ''] = (await fetch(`http://127.0.0.1:${port}/login`)).headers.getSetCookie()
+    const stream = await Stream.open(port, cookie.split(';')[0])
+    await until(() => stream.ended)
+    expect(stream.events.at(-1)).toEqual(['revoked', '{"code":1008,"reason":"session expired"}'])
+    // Whatever was sent to Redis at the end was executed before this.
+    await store.shutdown()
+    expect(await redis.client().keys(`${cluster.nodeId}:*`)).toEqual([])
+  },
+)
 
 it.each(['skip', 'close'] as const)(
   'counts one that does not read as slow, and serves the others: %s',
