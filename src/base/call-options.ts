@@ -14,8 +14,12 @@ const IS: Record<Kind, (value: unknown) => boolean> = {
 export function checkCallOptions(call: string, options: unknown, kinds: Record<string, Kind>): void {
   const names = Object.keys(kinds).join(', ')
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new OptionError(`${call}: got ${typeof options}, allowed is an object with ${names}`)
+    throw new OptionError(
+      `${call}: got ${options === null ? 'null' : typeof options}, allowed is an object with ${names}`,
+    )
   }
+  // It has no options of its own, and would pass for an object without any.
+  if ('then' in options) throw new OptionError(`${call}: got a promise, allowed is what it resolves with`)
   for (const [name, value] of Object.entries(options)) {
     const kind = kinds[name]
     if (!kind) throw new OptionError(`${call}: got the option '${name}', allowed are ${names}`)

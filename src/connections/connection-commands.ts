@@ -54,19 +54,16 @@ export class ConnectionCommands implements ConnectionReach {
     checkCallOptions('send', options, { ack: 'true or false', timeout: 'anything' })
     const body = payloadOf(data)
     const timeout = duration('timeout', orElse(options.timeout, deadline), 1)
-    const { except, ...to } = isObject(target) ? (target as SendTarget) : { except: undefined }
-    const excepted = except === undefined ? null : this.#addressOf('except', except)
-    const address = this.#addressOf('to', to)
-    const dispatch = { topic: 'send', to: address, except: excepted, body }
+    const dispatch = { topic: 'send', ...this.#meant('to', target), body }
     return receiptOf(await this.#dispatch(dispatch, options.ack ? timeout : undefined))
   }
 
-  async close(target: ConnectionTarget, closing: Partial<Closing>): Promise<CloseReceipt> {
+  async close(target: SendTarget, closing: Partial<Closing>): Promise<CloseReceipt> {
     const { deadline } = this.#options
-    const to = this.#addressOf('target', target)
+    const meant = this.#meant('target', target)
     checkCallOptions('close', closing, { code: 'anything', reason: 'anything' })
     const body = { ...closingOf(closing) }
-    const dispatched = await this.#dispatch({ topic: 'close', to, except: null, body }, deadline)
+    const dispatched = await this.#dispatch({ topic: 'close', ...meant, body }, deadline)
     let closed = countsFrom(dispatched.own).matched
     let matched = closed
     for (const [run, { listed }] of dispatched.holders) {
@@ -121,8 +118,13 @@ export class ConnectionCommands implements ConnectionReach {
     return router.dispatch(dispatch, timeout)
   }
 
-  #addressOf(what: string, target: unknown): Address {
-    return addressOf(what, target, name => this.#options.watch.keys(name))
+  #meant(what: string, target: SendTarget): { to: Address; except: Address | null } {
+    const keysOf = (name: string) => this.#options.watch.keys(name)
+    const { except, ...to } = isObject(target) ? target : { except: undefined }
+    return {
+      to: addressOf(what, to, keysOf),
+      except: except === undefined ? null : addressOf('except', except, keysOf),
+    }
   }
 }
 

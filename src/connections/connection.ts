@@ -1,4 +1,4 @@
-import { metaOf, nameOf } from '../base/checks.js'
+import { invalid, metaOf, nameOf } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import { SessionRevokedError } from '../base/connection-errors.js'
 import type { JsonObject } from '../base/json.js'
@@ -252,5 +252,8 @@ export class Connection {
 }
 
 export function userOf(userId: unknown): string {
-  return nameOf('userId', typeof userId === 'number' ? String(userId) : userId)
+  if (typeof userId !== 'number') return nameOf('userId', userId)
+  // What is no id, or was rounded, would be that of several users.
+  if (Number.isSafeInteger(userId)) return String(userId)
+  throw invalid('userId', userId, 'text, or a whole number that JavaScript does not round')
 }

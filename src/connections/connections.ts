@@ -1,52 +1,24 @@
 import { EventEmitter } from 'node:events'
-import { checkCallOptions } from '../base/call-options.js'
-import { metaOf, methods, oneOf, orElse, text } from '../base/checks.js'
+import { methods, text } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import { ConnectionClosedError, SessionRevokedError, UnregisteredError } from '../base/connection-errors.js'
-import { ClosedError, OptionError } from '../base/errors.js'
+import { ClosedError, OptionError, SessionError } from '../base/errors.js'
 import type { KnownSession } from '../bus/shared-bus.js'
 import { runOf } from '../nodes/boot.js'
 import type { Membership } from '../nodes/membership.js'
-import { Connection, type ConnectionKeeper, type OnRotation, userOf } from './connection.js'
-import type { ConnectionCommands } from './connection-commands.js'
+import { type AttachOptions, type AttachWanted, attachWanted } from './attach-options.js'
+import { Connection, type ConnectionKeeper } from './connection.js'
+import type { ConnectionCommands, SendTarget } from './connection-commands.js'
 import type { ConnectionEventMap, ConnectionEventName } from './connection-events.js'
 import { connectionId } from './connection-id.js'
 import type { ConnectionInfo } from './connection-info.js'
 import type { ConnectionQueries, ListOptions } from './connection-queries.js'
 import type { ConnectionRef } from './connection-ref.js'
-import { type GivenSession, sessionIdOf } from './given-session.js'
 import type { LocalConnections } from './local-connections.js'
 import type { Registrar } from './registrar.js'
 import type { SessionWatch } from './session-watch.js'
-import type { ConnectionTarget } from './target.js'
 import { CLOSINGS, type Closing, type Transport } from './transport.js'
-
-export interface AttachOptions {
-  /** The session that it lives and dies with: its id, or `req.session` or `ctx.session`. @default none */
-  session?: GivenSession
-  /** The same, by its id. */
-  sessionId?: string
-  /** Whose it is. @default nobody's */
-  userId?: string | number | undefined
-  /** What others are to know of it: what JSON can hold, up to 8 KiB. @default {} */
-  meta?: object | undefined
-  /**
-   * What becomes of it when its session goes on under another id, as at a login: 'close', with a code that says that it may
-   * connect again; or 'unbind', which leaves it open as a connection of no session and nobody.
-   * @default 'close'
-   */
-  onRotation?: OnRotation | undefined
-}
-
-/** What is misspelt must not pass for a connection without a session, which nobody closes. */
-const ATTACH_OPTIONS = {
-  session: 'anything',
-  sessionId: 'anything',
-  userId: 'anything',
-  meta: 'anything',
-  onRotation: 'anything',
-} as const
 
 interface ConnectionsOptions {
   membership: Membership
@@ -87,13 +59,15 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
       failed: error => options.warn('the transport of a connection threw', error),
       confirm: connection => watch.confirm(connection),
     }
-    // What happens elsewhere comes here as soon as somebody wants to know.
-    const watched: readonly unknown[] = ['attached', 'bound', 'detached', 'missed']
-    const onListener = (name: unknown) => {
-      if (watched.includes(name)) options.listen()
-    }
-    // An event of every emitter, which the types of ours leave out.
-    EventEmitter.prototype.on.call(this, 'newListener', onListener)
+    this.#watchListeners()
+  }
+
+  /** @internal */
+  override removeAllListeners(event?: keyof ConnectionEventMap): this {
+    super.removeAllListeners(event)
+    // One of them was ours.
+    if (event === undefined) this.#watchListeners()
+    return this
   }
 
   /**
@@ -101,40 +75,98 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
    * rejects with SessionRevokedError, and closes it, if there is no such session, or not any more.
    */
   async attach(transport: Transport, options: AttachOptions = {}): Promise<Connection> {
-    const { membership, local, registrar, clock, nodeId } = this.#options
-    checkCallOptions('attach', options, ATTACH_OPTIONS)
-    const { session, sessionId, userId, meta } = options
-    // A middleware that was forgotten must not make connections that no logout closes.
-    for (const name of ['session', 'sessionId'] as const) {
-      if (name in options && options[name] === undefined)
-        throw new OptionError(`${name}: got undefined; leave it out for a connection without a session`)
-    }
-    if (session !== undefined && sessionId !== undefined)
-      throw new OptionError('session, sessionId: allowed is one of them')
+    const { membership, clock, nodeId } = this.#options
     text('transport.kind', methods('transport', transport, ['send', 'close', 'onClose']).kind)
-    const given = orElse(session, sessionId)
-    const user = userId === undefined ? null : userOf(userId)
-    const onRotation = oneOf('onRotation', orElse(options.onRotation, 'close'), ['close', 'unbind'] as const)
-    const metadata = metaOf('meta', meta)
-    membership.checkStarted()
-    if (this.#left) throw new ClosedError('cluster')
     if (this.#known.has(transport)) throw new OptionError('transport: it is attached already')
     this.#known.add(transport)
-    const known = given === undefined ? undefined : await this.#session(sessionIdOf(given))
+    let wanted: AttachWanted
+    let session: KnownSession | undefined
+    try {
+      wanted = attachWanted(options)
+      membership.checkStarted()
+      if (this.#left) throw new ClosedError('cluster')
+      if (wanted.sessionId !== undefined) session = await this.#session(wanted.sessionId)
+    } catch (error) {
+      // Nobody else would close it, nor read what comes on it.
+      const { code, reason } = refusalOf(error)
+      this.guard('a transport', () => transport.close(code, reason))
+      throw error
+    }
+    const { user, meta, onRotation } = wanted
     const idParts = { run: runOf(membership.boot), number: (++this.#attached).toString(36) }
     const connection = new Connection({
       id: connectionId(nodeId, idParts),
       idParts,
       node: nodeId,
       transport,
-      session: known,
+      session,
       user,
-      meta: metadata,
+      meta,
       since: clock.wall(),
       onRotation,
       keeper: this.#keeper,
       clock,
     })
+    await this.#attach(connection, transport)
+    return connection
+  }
+
+  /** The connections of a session, a user, a node, or all there are. */
+  list(options: ListOptions = {}): Promise<ConnectionRef[]> {
+    return this.#options.queries.list(options)
+  }
+
+  /** One of them; null if there is none of that id, or not any more. */
+  get(id: string): Promise<ConnectionRef | null> {
+    return this.#options.queries.get(id)
+  }
+
+  count(target: Omit<ListOptions, 'idleFor'> = {}): Promise<number> {
+    return this.#options.queries.count(target)
+  }
+
+  /** When something was last heard on a connection, also for an hour after its node has died; null if that is not known. */
+  lastActivity(id: string): Promise<Date | null> {
+    return this.#options.queries.lastActivity(id)
+  }
+
+  /** Closes connections, wherever they are, with a code as of a WebSocket. Their sessions stay as they are. */
+  close(target: SendTarget, closing: Partial<Closing> = {}): Promise<CloseReceipt> {
+    return this.#options.commands.close(target, closing)
+  }
+
+  /**
+   * Writes the connections of this node into the directory once more, and answers with all there are: for a process that keeps
+   * something for each of them, after its start and whenever Redis was away.
+   */
+  async reconcile(): Promise<ConnectionRef[]> {
+    await this.#options.registrar.writeAll()
+    return this.list()
+  }
+
+  /** Tells of a connection of another node. @internal */
+  hear(event: ConnectionEventName, info: ConnectionInfo, reason: string): void {
+    this.#tell(event, info, reason)
+  }
+
+  /** Events may not have been heard. @internal */
+  miss(): void {
+    this.guard("a listener of the event 'missed'", () => this.emit('missed'))
+  }
+
+  /** Closes all of this process. @internal */
+  async leave(): Promise<void> {
+    const { local, registrar, watch } = this.#options
+    this.#left = true
+    watch.stop()
+    registrar.stop()
+    await Promise.all(local.all().map(connection => connection.close(CLOSINGS.shutdown)))
+  }
+
+  /** Of what it was given, checked; not known to anybody yet. */
+  async #attach(connection: Connection, transport: Transport): Promise<void> {
+    const { local, registrar } = this.#options
+    const known = connection.session
     let hungUp = false
     transport.onClose(() => {
       hungUp ||= !connection.isClosed
@@ -162,59 +194,6 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     }
     if (known) void registrar.write(connection, 'attached', '')
     this.#tell('attached', connection.info, '')
-    return connection
-  }
-
-  /** The connections of a session, a user, a node, or all there are. */
-  list(options: ListOptions = {}): Promise<ConnectionRef[]> {
-    return this.#options.queries.list(options)
-  }
-
-  /** One of them; null if there is none of that id, or not any more. */
-  get(id: string): Promise<ConnectionRef | null> {
-    return this.#options.queries.get(id)
-  }
-
-  count(target: Omit<ListOptions, 'idleFor'> = {}): Promise<number> {
-    return this.#options.queries.count(target)
-  }
-
-  /** When something was last heard on a connection, also for an hour after its node has died; null if that is not known. */
-  lastActivity(id: string): Promise<Date | null> {
-    return this.#options.queries.lastActivity(id)
-  }
-
-  /** Closes connections, wherever they are, with a code as of a WebSocket. Their sessions stay as they are. */
-  close(target: ConnectionTarget, closing: Partial<Closing> = {}): Promise<CloseReceipt> {
-    return this.#options.commands.close(target, closing)
-  }
-
-  /**
-   * Writes the connections of this node into the directory once more, and answers with all there are: for a process that keeps
-   * something for each of them, after its start and whenever Redis was away.
-   */
-  async reconcile(): Promise<ConnectionRef[]> {
-    await this.#options.registrar.writeAll()
-    return this.list()
-  }
-
-  /** Tells of a connection of another node. @internal */
-  hear(event: ConnectionEventName, info: ConnectionInfo, reason: string): void {
-    this.#tell(event, info, reason)
-  }
-
-  /** Events may not have been heard. @internal */
-  miss(): void {
-    this.#guarded('missed', () => this.emit('missed'))
-  }
-
-  /** Closes all of this process. @internal */
-  async leave(): Promise<void> {
-    const { local, registrar, watch } = this.#options
-    this.#left = true
-    watch.stop()
-    registrar.stop()
-    await Promise.all(local.all().map(connection => connection.close(CLOSINGS.shutdown)))
   }
 
   async #session(name: string): Promise<KnownSession> {
@@ -241,17 +220,36 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
   }
 
   #tell(event: ConnectionEventName, info: ConnectionInfo, reason: string): void {
-    this.#guarded(event, () =>
+    this.guard(`a listener of the event '${event}'`, () =>
       event === 'detached' ? this.emit('detached', info, reason) : this.emit(event, info),
     )
   }
 
-  /** What a listener throws must not end up in the middle of ours. */
-  #guarded(event: string, emit: () => void): void {
+  /** What code of the app throws must not end up in the middle of ours. Whether it has not. @internal */
+  guard(what: string, act: () => void): boolean {
     try {
-      emit()
+      act()
+      return true
     } catch (error) {
-      this.#options.warn(`a listener of the event '${event}' threw`, error)
+      this.#options.warn(`${what} threw`, error)
+      return false
     }
   }
+
+  /** What happens elsewhere comes here as soon as somebody wants to know. */
+  #watchListeners(): void {
+    const watched: readonly unknown[] = ['attached', 'bound', 'detached', 'missed']
+    const onListener = (name: unknown) => {
+      if (watched.includes(name)) this.#options.listen()
+    }
+    // An event of every emitter, which the types of ours leave out.
+    EventEmitter.prototype.on.call(this, 'newListener', onListener)
+  }
+}
+
+/** As what a transport is closed that did not become a connection. */
+function refusalOf(error: unknown): Closing {
+  if (error instanceof ClosedError) return CLOSINGS.shutdown
+  const isMistake = error instanceof OptionError || error instanceof SessionError
+  return isMistake ? CLOSINGS.unopened : CLOSINGS.unconfirmed
 }

@@ -73,7 +73,9 @@ export class SessionWatch {
 
   /** What may be the key of a session, of an id or the text of a handle: in each store another. */
   keys(name: string): string[] {
-    return this.#stores.size > 0 ? this.#sessions(name).map(({ key }) => key) : [name]
+    if (this.#stores.size === 0) return [name]
+    // Two stores may have the same keys.
+    return [...new Set(this.#sessions(name).map(({ key }) => key))]
   }
 
   /** The session of an id, in the store that has it. Undefined if there is no store at all. */

@@ -28,8 +28,9 @@ export function addressOf(
   target: unknown,
   keysOf: (session: string) => readonly string[],
 ): Address {
-  const given = isObject(target) ? KINDS.filter(kind => kind in target) : []
-  const [kind] = given
+  // What is misspelt must not pass for what was left out: an exception above all.
+  const given = isObject(target) ? Object.keys(target) : []
+  const kind = KINDS.find(each => each === given[0])
   if (given.length !== 1 || kind === undefined)
     throw new OptionError(
       `${what}: allowed is an object with one of connection, session, user, node and all; got ${given.length === 0 ? 'none of them' : given.join(' and ')}`,

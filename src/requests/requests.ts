@@ -18,7 +18,7 @@ export interface RequestOptions {
 }
 
 /** What a node does when it is asked. `from` is the id of the node that asks. */
-export type RequestHandler = (data: Json, details: { readonly from: string }) => unknown
+export type RequestHandler<Data = Json> = (data: Data, details: { readonly from: string }) => unknown
 
 interface RequestsOptions {
   inbox: Inbox

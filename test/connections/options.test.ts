@@ -111,7 +111,7 @@ describe.skipIf(!realRedis())('what is asked about connections', () => {
       /^onRotation: got 'keep', allowed is 'close' or 'unbind'/,
     ],
 
-    ['null to list', list(null), /^list: got object, allowed is an object with session, user/],
+    ['null to list', list(null), /^list: got null, allowed is an object with session, user/],
     ['a list of what there is not', list({ sesion: 'x' }), /^list: got the option 'sesion'/],
     ['two to list', list({ session: 'x', user: 'y' }), /^session, user: allowed is one of them/],
     ['a bad session to list', list({ session: 7 }), /^session: allowed is the id/],
@@ -140,13 +140,23 @@ describe.skipIf(!realRedis())('what is asked about connections', () => {
     ],
     ['one among several', send({ connection: [7] }), /^connection: allowed is the id/],
     ['no user to send to', send({ user: undefined }), /^userId: got undefined/],
+    [
+      'an exception that is misspelt',
+      send({ all: true, exept: { user: 'x' } }),
+      /^to: allowed is an object with one of .*; got all and exept/,
+    ],
+    [
+      'a bad exception of a close',
+      close({ user: 'x', except: { room: 'y' } }),
+      /^except: allowed is an object with one of .*; got room/,
+    ],
     ['a bad exception', send({ all: true, except: {} }), /^except: .*got none/],
     ['null for an exception', send({ all: true, except: null }), /^except: .*got none/],
     ['a function', send({ all: true }, () => {}), /^data: JSON cannot hold a function/],
     ['no time to wait', send({ all: true }, 'x', { timeout: 0 }), /^timeout: got 0/],
     ['ack in words', send({ all: true }, 'x', { ack: 'node' }), /^send: ack: got string, allowed is true or/],
     ['a bad option', send({ all: true }, 'x', { wait: 5 }), /^send: got the option 'wait'/],
-    ['null for options of a send', send({ all: true }, 'x', null), /^send: got object/],
+    ['null for options of a send', send({ all: true }, 'x', null), /^send: got null/],
 
     ['nothing to close', close({}), /^target: .*got none/],
     ['a code that is none', close({ all: true }, { code: 5 }), /^code: got 5, allowed is one that closes a/],
@@ -159,7 +169,7 @@ describe.skipIf(!realRedis())('what is asked about connections', () => {
       close({ all: true }, { reason: text }),
       /^reason: got 300 bytes, allowed/,
     ],
-    ['null for a closing', close({ all: true }, null), /^close: got object/],
+    ['null for a closing', close({ all: true }, null), /^close: got null/],
 
     ['nobody to ask', request({}), /^to: allowed is \{ node \} or \{ service \}/],
     ['two to ask', request({ node: 'a', service: 'b' }), /^to: allowed is/],

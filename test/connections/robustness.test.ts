@@ -31,17 +31,18 @@ beforeAll(async () => {
 })
 
 describe('attaching', () => {
-  it('before the start and after the end is refused, and leaves the transport to the app', async () => {
-    const transport = new FakeTransport()
+  it('before the start and after the end is refused, and closes the transport', async () => {
+    const [early, transport] = [new FakeTransport(), new FakeTransport()]
     const cluster = openCluster(registryOn(server))
-    await expect(cluster.connections.attach(transport)).rejects.toBeInstanceOf(FencedError)
+    await expect(cluster.connections.attach(early)).rejects.toBeInstanceOf(FencedError)
     await cluster.start()
     const connection = await cluster.connections.attach(transport)
     expect(connection.isOpen).toBe(true)
     await cluster.shutdown()
     const late = new FakeTransport()
     await expect(cluster.connections.attach(late)).rejects.toBeInstanceOf(ClosedError)
-    expect([transport.closings, late.closings]).toEqual([[{ code: 1001, reason: 'going away' }], []])
+    const closings = [early, transport, late].map(each => each.closings)
+    expect(closings.flat().map(({ code }) => code)).toEqual([1013, 1001, 1001])
   })
 
   it('while the node leaves is refused, and leaves nothing open (guards: attach during shutdown)', async () => {

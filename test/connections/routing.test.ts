@@ -85,6 +85,33 @@ describe.skipIf(!realRedis())('what is sent', () => {
     expect(bob.transport.closings).toEqual([])
   })
 
+  it('closes all but those that are excepted, here and elsewhere', async () => {
+    const { a, b } = await startNodes(server.url, ['a', 'b'])
+    const [own, mine, other] = [
+      await a.attach({ userId: 'ada' }),
+      await b.attach({ userId: 'ada' }),
+      await b.attach({ userId: 'ada' }),
+    ]
+    const target = { user: 'ada', except: { connection: mine.connection.id } }
+    expect(await a.cluster.connections.close(target, { code: 4000 })).toEqual({
+      matched: 2,
+      closed: 2,
+      nodes: { acked: ['b'], missing: [] },
+    })
+    expect([own, mine, other].map(({ connection }) => connection.isOpen)).toEqual([false, true, false])
+  })
+
+  it('comes once where two stores have the same sessions', async () => {
+    const { a, b } = await startNodes(server.url, ['a', 'b'], { store: { prefix: 'same:' } })
+    await Promise.all([a, b].map(({ cluster }) => storeOn(cluster, { prefix: 'same:' }).ready()))
+    const own = await a.login('ada')
+    const other = await b.attach({ session: own.sessionId })
+    const to = { session: own.sessionId }
+    expect(await a.cluster.send(to, 'x', { ack: true })).toMatchObject({ matched: 2, delivered: 2 })
+    for (const { transport } of [own, other]) expect(transport.received).toEqual(['x'])
+    expect(await a.cluster.connections.list(to)).toHaveLength(2)
+  })
+
   it('spares those that are excepted, and they are not counted', async () => {
     const { nodes, attached, ada } = await crowd()
     const { adaToo, bob } = attached

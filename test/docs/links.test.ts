@@ -198,8 +198,8 @@ describe('the tables of the README', () => {
 
   it('and those of docs/connections.md have what there is of connections', async () => {
     const places: [file: string, name: string, internal?: string[]][] = [
-      ['connections.ts', 'Connections', ['hear', 'miss', 'leave']],
-      ['connections.ts', 'AttachOptions'],
+      ['connections.ts', 'Connections', ['hear', 'miss', 'leave', 'guard', 'removeAllListeners']],
+      ['attach-options.ts', 'AttachOptions'],
       [
         'connection.ts',
         'Connection',
