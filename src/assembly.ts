@@ -14,6 +14,7 @@ import { KeyRing } from './codec/key-ring.js'
 import { IndexEntries } from './indexes/index-entries.js'
 import { SessionIndexes } from './indexes/session-indexes.js'
 import { Stats } from './observe/stats.js'
+import { reportsUnreadable } from './observe/unreadable.js'
 import type { Config } from './options/parse-options.js'
 import { GuardedPort } from './redis/guarded-port.js'
 import { Keyspace } from './redis/keyspace.js'
@@ -55,6 +56,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
       logger.error(`a listener of the event '${name}' threw`, { reason })
     }
   }
+  const reportUnreadable = reportsUnreadable(stats, tell)
   const { shared } = config
   const port = new GuardedPort(redis, {
     ...config,
@@ -111,8 +113,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     reader,
     lifetimes,
     serializer,
-    stats,
-    emit: tell,
+    reportUnreadable,
   })
   const plain =
     config.hashIds === true && cache && channelBus ? new PlainSessions({ query, names, clock }) : undefined
@@ -151,8 +152,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     lifetimes,
     serializer,
     clock,
-    stats,
-    emit: tell,
+    reportUnreadable,
     writtenWithin,
   })
   const text = new SessionText(serializer, maxSessionBytes)
@@ -174,6 +174,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     clock,
     stats,
     emit: tell,
+    reportUnreadable,
     space: keyspace.space,
     dated: isDated(config),
     maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
@@ -217,6 +218,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     bulk,
     reindexing,
     emit: tell,
+    reportUnreadable,
   }
 }
 

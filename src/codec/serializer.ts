@@ -1,3 +1,4 @@
+import { isObject } from '../base/checks.js'
 import { SessionError, UnreadableError } from '../base/errors.js'
 
 /** How a session becomes text, and text a session. Both answer at once, and throw if they cannot. */
@@ -78,10 +79,8 @@ function parsed(text: string, parse: (text: string) => unknown, complaint: strin
   } catch {
     throw new UnreadableError(complaint)
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Promise)) {
-    return value
-  }
   if (value instanceof Promise) ignore(value)
+  else if (isObject(value)) return value
   throw new UnreadableError(complaint)
 }
 

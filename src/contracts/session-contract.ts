@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.js'
 import { SessionHandle } from '../base/session-handle.js'
 import type { Emit } from '../base/store-events.js'
 import { cookieOf, sameMaxAge } from '../codec/record.js'
+import type { ReportUnreadable } from '../observe/unreadable.js'
 import type { SessionNames } from '../redis/session-names.js'
 import type { BulkDeletion } from '../sessions/bulk-deletion.js'
 import type { Found, Sessions } from '../sessions/sessions.js'
@@ -23,6 +24,7 @@ interface SessionContractParts {
   clock: Clock
   logger: Logger
   emit: Emit
+  reportUnreadable: ReportUnreadable
 }
 
 export const TOUCH_FAILED = 'a touch failed'
@@ -171,7 +173,8 @@ export class SessionContract {
     if (!data) return undefined
     const fault = faultFor(caller, data)
     if (fault) {
-      this.#parts.sessions.reportUnreadable(sighting.id, fault)
+      const { names, reportUnreadable } = this.#parts
+      reportUnreadable(names.nameOf(sighting.id), fault)
       return undefined
     }
     express.rememberExpress(data, sighting)

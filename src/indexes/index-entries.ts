@@ -36,6 +36,11 @@ export interface Place {
   discounted: readonly IndexEntry[]
 }
 
+/** For a session that is not turned away, however many others there are. */
+export function keptPlace(at: IndexedValue): Place {
+  return { at, limit: undefined, kept: true, discounted: [] }
+}
+
 /** How a session is to be entered into its indexes. */
 export interface Entering {
   readonly member: string

@@ -1,11 +1,16 @@
 import type { Clock } from '../base/clock.js'
 import { UnreadableError } from '../base/errors.js'
-import type { Emit } from '../base/store-events.js'
 import type { LocalCache } from '../cache/local-cache.js'
 import type { Serializer } from '../codec/serializer.js'
-import type { EntryBatch, IndexEntries, IndexEntry, IndexedValue } from '../indexes/index-entries.js'
+import {
+  type EntryBatch,
+  type IndexEntries,
+  type IndexEntry,
+  type IndexedValue,
+  keptPlace,
+} from '../indexes/index-entries.js'
 import type { SessionIndexes } from '../indexes/session-indexes.js'
-import type { Stats } from '../observe/stats.js'
+import type { ReportUnreadable } from '../observe/unreadable.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { Lifetimes } from './lifetimes.js'
 import type { SessionReader, StoredSession } from './session-reader.js'
@@ -40,8 +45,7 @@ interface IndexLookupParts {
   lifetimes: Lifetimes
   serializer: Serializer
   clock: Clock
-  stats: Stats
-  emit: Emit
+  reportUnreadable: ReportUnreadable
   /** How long a session that was announced may take to be written. */
   writtenWithin: number
 }
@@ -139,8 +143,7 @@ export class IndexLookup {
 
   /** What is no session counts as missing, but is not known to be somebody else's either. */
   #unreadable(named: Omit<Named, 'state'>, reason: string): Named {
-    this.#parts.stats.unreadableSessions++
-    this.#parts.emit('unreadable', { id: named.ref.name, reason })
+    this.#parts.reportUnreadable(named.ref.name, reason)
     return { ...named, state: 'unclear' }
   }
 
@@ -152,10 +155,7 @@ export class IndexLookup {
       if (state === 'gone') cache?.evict(ref.name)
       if (state !== 'there' || !entries.isInQuestion(entry)) continue
       // It was announced, or found gone, and is there after all.
-      const entering = {
-        member: entry.member,
-        places: [{ at, limit: undefined, kept: true, discounted: [] }],
-      }
+      const entering = { member: entry.member, places: [keptPlace(at)] }
       entries.enter(entering, entries.ahead(left)).catch(() => {})
     }
     this.forget(

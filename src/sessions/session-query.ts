@@ -3,10 +3,9 @@ import { ClosedError, OptionError, PartialError, RecordError } from '../base/err
 import { reasonOf } from '../base/reason-of.js'
 import type { SessionHandle } from '../base/session-handle.js'
 import { slicesOf } from '../base/slices-of.js'
-import type { Emit } from '../base/store-events.js'
 import type { Opened } from '../codec/codec.js'
 import type { Serializer } from '../codec/serializer.js'
-import type { Stats } from '../observe/stats.js'
+import type { ReportUnreadable } from '../observe/unreadable.js'
 import type { StoredValue } from '../redis/redis-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { KeyWalk, Page, ScannedKey } from './key-walk.js'
@@ -33,8 +32,7 @@ interface SessionQueryParts {
   reader: SessionReader
   lifetimes: Lifetimes
   serializer: Serializer
-  stats: Stats
-  emit: Emit
+  reportUnreadable: ReportUnreadable
 }
 
 /**
@@ -178,8 +176,7 @@ export class SessionQuery {
   }
 
   #unreadable({ name }: SessionRef, reason: string): undefined {
-    this.#parts.stats.unreadableSessions++
-    this.#parts.emit('unreadable', { id: name, reason })
+    this.#parts.reportUnreadable(name, reason)
   }
 }
 

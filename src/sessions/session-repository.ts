@@ -2,7 +2,7 @@ import { type Clock, momentOf } from '../base/clock.js'
 import type { Announcement } from '../bus/bus.js'
 import type { Expiry } from '../cache/entry.js'
 import type { Codec } from '../codec/codec.js'
-import type { Entering, Full, IndexEntries } from '../indexes/index-entries.js'
+import { type Entering, type Full, type IndexEntries, keptPlace } from '../indexes/index-entries.js'
 import type { Stats } from '../observe/stats.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Argument } from '../redis/redis-port.js'
@@ -268,7 +268,7 @@ const OUTCOME_OF_TOUCH = ['missing', 'prolonged', 'shortened', 'changed'] as con
 
 /** What was entered already is not turned away for want of room. */
 function unlimited({ member, places }: Entering): Entering {
-  return { member, places: places.map(({ at }) => ({ at, limit: undefined, kept: true, discounted: [] })) }
+  return { member, places: places.map(({ at }) => keptPlace(at)) }
 }
 
 /** When the last of the tombstones was written, by Redis' clock; it stands in the tombstone itself. */

@@ -4,6 +4,7 @@ import { reasonOf } from '../base/reason-of.js'
 import { Entry } from '../cache/entry.js'
 import { Snapshot } from '../cache/snapshot.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
+import type { ReportUnreadable } from '../observe/unreadable.js'
 import { isAway } from '../redis/redis-errors.js'
 import type { SessionRef } from '../redis/session-names.js'
 import { type Read, ReadsUnderWay } from './reads-under-way.js'
@@ -35,6 +36,7 @@ export interface Life {
 
 interface SessionsParts extends SessionWriterParts, SessionToucherParts {
   destroyer: SessionDestroyer
+  reportUnreadable: ReportUnreadable
   space: string
   /** Whether records tell when their session was made. */
   dated: boolean
@@ -175,13 +177,6 @@ export class Sessions {
     return this.#parts.lifetimes.slack(ttl)
   }
 
-  /** What is stored is no session: it counts as missing, and stays. */
-  reportUnreadable(id: string, reason: string): void {
-    const { stats, names, emit } = this.#parts
-    stats.unreadableSessions++
-    emit('unreadable', { id: names.nameOf(id), reason })
-  }
-
   /** When the session was made, as far as anybody asks. */
   #createdAt({ id, entry, creation }: Sighting, until: number): number | Promise<number> {
     const { cache, names, reader, clock, dated } = this.#parts
@@ -226,10 +221,7 @@ export class Sessions {
         reason = reasonOf(error)
       }
     }
-    if (reason !== undefined) {
-      this.#parts.stats.unreadableSessions++
-      this.#parts.emit('unreadable', { id: ref.name, reason })
-    }
+    if (reason !== undefined) this.#parts.reportUnreadable(ref.name, reason)
     return stored
   }
 
