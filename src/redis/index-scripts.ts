@@ -1,4 +1,4 @@
-import { script } from './script.js'
+import { NOW, script } from './script.js'
 
 // An index is a sorted set: the sessions that have one value, each with the time at which it ends at the latest. A score
 // below zero is no end but, negated, the time since when the entry is in question: a whole number for a session that is
@@ -64,8 +64,8 @@ export const enterScript = script(
   'enter',
   `${ENTER}
 redis.call('ZREM', KEYS[1], '')
-local time = redis.call('TIME')
-return enter(time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[1]), 1, 2, function() return true end)`,
+${NOW}
+return enter(now, tonumber(ARGV[1]), 1, 2, function() return true end)`,
 )
 
 /**
@@ -82,14 +82,14 @@ export const entriesScript = script(
   'entries',
   `
 #!lua flags=no-writes
-local time = redis.call('TIME')
+${NOW}
 local step = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
 local members, scores = {}, {}
 for i = 1, #step[2], 2 do
   members[#members + 1] = step[2][i]
   scores[#scores + 1] = step[2][i + 1]
 end
-local reply = { time[1] * 1000 + math.floor(time[2] / 1000), step[1], members, table.concat(scores, ' ') }
+local reply = { now, step[1], members, table.concat(scores, ' ') }
 if not ARGV[3] or #members == 0 then return reply end
 local function valuesOf(keys)
   local values = {}
@@ -127,8 +127,7 @@ return reply`,
 export const pruneScript = script(
   'prune',
   `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+${NOW}
 local grace = tonumber(ARGV[1])
 for i = 2, #ARGV, 2 do
   local score = tonumber(ARGV[i + 1])

@@ -16,6 +16,11 @@ export interface Script {
   readonly inOrder: boolean
 }
 
+/** Lua for `now`: the time of the server, in whole milliseconds. */
+export const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`.trim()
+
 export function script(name: string, lua: string, { readOnly = false, inOrder = false } = {}): Script {
   const text = lua.trim()
   return {

@@ -1,8 +1,27 @@
 import { ENTER } from './index-scripts.js'
-import { script } from './script.js'
+import { NOW, script } from './script.js'
 
 // A session has one name, or two while ids are being hashed. KEYS then holds a session key and a tombstone key for each. What
 // stands under the first counts; what is written under one is gone from the other.
+
+/** A Lua function: the index of the key under which a session of so many keys stands, and its PTTL; -2 if it is nowhere. */
+const FIND = `
+local function find(names)
+  for i = 1, names, 2 do
+    local left = redis.call('PTTL', KEYS[i])
+    if left ~= -2 then return i, left end
+  end
+  return 0, -2
+end`
+
+/** A Lua function: lets the tombstones that a session was made over stand as long as the session. */
+const PROLONG = `
+local function prolong(names, px)
+  for i = 2, names, 2 do
+    local stands = redis.call('PTTL', KEYS[i])
+    if stands > 0 and stands < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
+  end
+end`
 
 /**
  * KEYS    session, tombstone, for each name; of one session or of many
@@ -16,7 +35,7 @@ export const loadScript = script(
   'load',
   `
 #!lua flags=no-writes
-local time = redis.call('TIME')
+${NOW}
 local parts = {}
 local first = 1
 for session = 1, #ARGV do
@@ -35,7 +54,7 @@ for session = 1, #ARGV do
   parts[at - 1], parts[at] = table.concat(tombstones, ' '), foreign and 1 or 0
   first = first + ARGV[session]
 end
-return { time[1] * 1000 + math.floor(time[2] / 1000), unpack(parts, 1, 4 * #ARGV) }`,
+return { now, unpack(parts, 1, 4 * #ARGV) }`,
   { readOnly: true },
 )
 
@@ -57,13 +76,12 @@ return { time[1] * 1000 + math.floor(time[2] / 1000), unpack(parts, 1, 4 * #ARGV
  */
 export const saveScript = script(
   'save',
-  `${ENTER}
+  `${ENTER}${FIND}${PROLONG}
 local value, px, channel, message, seen, existedAt, grace, keepEnd, target, onlyIfThere, expected, names, longest, known =
   unpack(ARGV, 1, 14)
 px, names, longest = tonumber(px), tonumber(names), tonumber(longest)
 if channel ~= '' then redis.call('PUBLISH', channel, message) end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+${NOW}
 local tombstones, unseen = {}, false
 for i = 2, names, 2 do
   local tombstone = redis.call('GET', KEYS[i])
@@ -74,12 +92,7 @@ for i = 2, names, 2 do
 end
 local standing = table.concat(tombstones, ' ')
 if unseen then return { 'destroyed', standing, now, 0, 0 } end
-local at, left = 0, -2
-for i = 1, names, 2 do
-  if left == -2 then
-    at, left = i, redis.call('PTTL', KEYS[i])
-  end
-end
+local at, left = find(names)
 local there = left ~= -2
 if not there and onlyIfThere == '1' then return { 'elsewhere', standing, now, 0, 0 } end
 local forgotten = existedAt ~= '' and now - tonumber(existedAt) >= tonumber(grace)
@@ -94,12 +107,7 @@ if #KEYS > names then
   local full = enter(now, px, names + 1, 15, function() return there and (known == '' or holds(known)) end)
   if full then return { 'full', standing, now, 0, there and 1 or 0, full } end
 end
-if #tombstones > 0 then
-  for i = 2, names, 2 do
-    local stands = redis.call('PTTL', KEYS[i])
-    if stands > 0 and stands < px then redis.call('PEXPIRE', KEYS[i], string.format('%.0f', px)) end
-  end
-end
+if #tombstones > 0 then prolong(names, px) end
 local written = KEYS[tonumber(target)]
 redis.call('SET', written, value, 'PX', string.format('%.0f', px))
 for i = 1, names, 2 do
@@ -123,15 +131,10 @@ return { 'saved', standing, now, px, there and 1 or 0 }`,
  */
 export const touchScript = script(
   'touch',
-  `${ENTER}
+  `${ENTER}${FIND}${PROLONG}
 local px, channel, message, target, outdated, anew, expected, names = unpack(ARGV, 1, 8)
 target, names = tonumber(target), tonumber(names)
-local at, left = 0, -2
-for i = 1, names, 2 do
-  if left == -2 then
-    at, left = i, redis.call('PTTL', KEYS[i])
-  end
-end
+local at, left = find(names)
 if left == -2 then return 0 end
 local asked = outdated ~= '' or expected ~= ''
 local value = (at ~= target or asked) and redis.call('GET', KEYS[at])
@@ -152,13 +155,9 @@ if written then
 else
   redis.call('PEXPIRE', KEYS[at], px)
 end
-for i = 2, names, 2 do
-  local stands = redis.call('PTTL', KEYS[i])
-  if stands > 0 and stands < tonumber(px) then redis.call('PEXPIRE', KEYS[i], px) end
-end
+prolong(names, tonumber(px))
 if #KEYS > names then
-  local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  ${NOW}
   enter(now, tonumber(px), names + 1, 9, function() return true end)
 end
 return shorter and 2 or 1`,
@@ -180,8 +179,7 @@ export const destroyScript = script(
   `
 local channel, message, id, ttl, back = unpack(ARGV, 1, 5)
 if channel ~= '' then redis.call('PUBLISH', channel, message) end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+${NOW}
 local written = '1:' .. string.format('%.0f', now) .. ':' .. id
 local failure = ''
 local tombstones, all, found = {}, {}, {}
