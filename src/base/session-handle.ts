@@ -2,16 +2,38 @@ import { hash } from 'node:crypto'
 import { inspect } from 'node:util'
 import { SessionError } from './errors.js'
 
+/** What the text of a handle begins with, but for the number that may stand in front. */
+export const ALGORITHM = 'sha256:'
+const DIGITS = 64
 /** The number in braces is there on Redis Cluster only, where it finds the slot. */
-const FORM = /^(?:\{\d+\})?sha256:[0-9a-f]{64}$/
+const FORM = new RegExp(`^(?:\\{\\d+\\})?${ALGORITHM}[0-9a-f]{${DIGITS}}$`)
+const SHORT_FORM = new RegExp(`^(?:\\{\\d+\\})?[0-9a-f]{${DIGITS}}$`)
 
 /** What stands for a session id where the id itself must not be seen. */
 export function hashOf(id: string): string {
-  return `sha256:${hash('sha256', id, 'hex')}`
+  return `${ALGORITHM}${hash('sha256', id, 'hex')}`
 }
 
 export function isHandleText(text: string): boolean {
-  return text.length >= 71 && FORM.test(text)
+  return text.length >= ALGORITHM.length + DIGITS && FORM.test(text)
+}
+
+/** The text of a handle without the algorithm, as it stands where every byte counts. */
+export function shortHandleText(text: string): string {
+  return text.replace(ALGORITHM, '')
+}
+
+export function isShortHandleText(text: string): boolean {
+  return SHORT_FORM.test(text)
+}
+
+export function fullHandleText(short: string): string {
+  return short.slice(0, -DIGITS) + ALGORITHM + short.slice(-DIGITS)
+}
+
+/** Without the number that finds the slot on Redis Cluster. */
+export function withoutTag(text: string): string {
+  return text.replace(/^\{\d+\}/, '')
 }
 
 /** The id behind a handle of this process that was made from one. For the store only: an app must not get at it. */

@@ -8,7 +8,7 @@ export interface Expiry {
 }
 
 /** A record that is to be written anew when its session is next touched, as this node writes it. */
-export interface Outdated {
+interface Outdated {
   readonly text: string
   /** It does not tell when its session was made, so that each node would count from when it has first seen it. */
   readonly undated: boolean

@@ -1,14 +1,13 @@
 import { promisify } from 'node:util'
 import zlib from 'node:zlib'
 import { RecordError, UnreadableError } from '../base/errors.js'
+import { COMPRESSED_ADDS, COMPRESSIONS } from './envelope.js'
 
 /** Below this it takes longer to hand the work to another thread than to do it. */
 const SYNC_BELOW = 32 * 1024
 
 const SMALLEST_CHUNK = 64
 const LARGEST_CHUNK = 256 * 1024
-/** What the envelope adds to a record that would do without. */
-const ENVELOPE = 7
 
 interface Limits {
   maxOutputLength: number
@@ -37,20 +36,20 @@ const [deflateRaw, inflateRaw, brotliCompress, brotliDecompress] = [
 
 const ALGORITHMS = {
   deflate: {
-    number: 1,
+    number: COMPRESSIONS.deflate,
     deflateSync: bytes => zlib.deflateRawSync(bytes, DEFLATE),
     deflate: bytes => deflateRaw(bytes, DEFLATE),
     inflateSync: (bytes, limits) => zlib.inflateRawSync(bytes, limits),
     inflate: inflateRaw,
   },
   brotli: {
-    number: 2,
+    number: COMPRESSIONS.brotli,
     deflateSync: bytes => zlib.brotliCompressSync(bytes, BROTLI),
     deflate: bytes => brotliCompress(bytes, BROTLI),
     inflateSync: (bytes, limits) => zlib.brotliDecompressSync(bytes, limits),
     inflate: brotliDecompress,
   },
-} satisfies Record<string, Algorithm>
+} satisfies Record<keyof typeof COMPRESSIONS, Algorithm>
 
 export type CompressionAlgorithm = keyof typeof ALGORITHMS
 export const COMPRESSION_ALGORITHMS = Object.keys(ALGORITHMS) as CompressionAlgorithm[]
@@ -74,7 +73,7 @@ export class Compression {
   compress(bytes: Buffer): Buffer | undefined | Promise<Buffer | undefined> {
     if (bytes.length < this.#threshold) return undefined
     const ifSmaller = (compressed: Buffer) =>
-      compressed.length + ENVELOPE < bytes.length ? compressed : undefined
+      compressed.length + COMPRESSED_ADDS < bytes.length ? compressed : undefined
     if (bytes.length < SYNC_BELOW) return ifSmaller(this.#algorithm.deflateSync(bytes))
     return this.#algorithm.deflate(bytes).then(ifSmaller)
   }

@@ -29,16 +29,20 @@ interface Envelope {
   readonly body: Buffer
 }
 
+/** The compressions, by the number that stands for each; 0 for none. */
+export const COMPRESSIONS = { deflate: 1, brotli: 2 } as const
+const LAST_COMPRESSION = Math.max(...Object.values(COMPRESSIONS))
+
 const MAGIC = 0xfe
 const VERSION = 1
 const COMPRESSION = 0b0011
 const ENCRYPTED = 0b0100
 const CREATED = 0b1000
-/** How many compressions there are. */
-const ALGORITHMS = 2
 const FIXED = 3
 const SIZE = 4
 const TIME = 6
+/** What compression adds to a record that would do without an envelope. */
+export const COMPRESSED_ADDS = FIXED + SIZE
 
 export function isEnvelope(bytes: Buffer): boolean {
   return bytes[0] === MAGIC
@@ -66,7 +70,7 @@ export function readEnvelope(bytes: Buffer): Envelope {
   if (
     version > VERSION ||
     flags > (COMPRESSION | ENCRYPTED | CREATED) ||
-    (flags & COMPRESSION) > ALGORITHMS
+    (flags & COMPRESSION) > LAST_COMPRESSION
   ) {
     throw new RecordError(
       'ERR_NEWER_FORMAT',

@@ -10,7 +10,7 @@ import {
 import { RecordError, UnreadableError } from '../base/errors.js'
 
 const CIPHER = 'aes-256-gcm'
-const KEY_BYTES = 32
+export const KEY_BYTES = 32
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 /** As OWASP recommends it for a memory of 32 MiB; about a fifth of a second, once for each passphrase. */

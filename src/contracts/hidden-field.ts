@@ -5,7 +5,7 @@ function into(target: object): object {
 /** As a base class it makes the fields of its heirs land on an object that exists already. */
 const Into = into as unknown as new (target: object) => object
 
-export interface HiddenField<Value> {
+interface HiddenField<Value> {
   of(target: object): Value | undefined
   /** Does nothing to an object that takes no fields. */
   put(target: object, value: Value): void

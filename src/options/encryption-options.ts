@@ -1,10 +1,9 @@
 import { flag, isObject, orElse } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
-import { type EncryptionKey, keyBytes } from '../codec/key-ring.js'
+import { type EncryptionKey, KEY_BYTES, keyBytes } from '../codec/key-ring.js'
 import { checkNamesOfKey } from './names.js'
 import type { StoreOptions } from './store-options.js'
 
-const KEY_BYTES = 32
 const SHORTEST_PASSPHRASE = 16
 const KEY_ID = /^[\w.-]{1,64}$/
 

@@ -1,12 +1,19 @@
 import { OptionError, SessionError } from '../base/errors.js'
-import { hashOf, idBehind, isHandleText, SessionHandle } from '../base/session-handle.js'
+import {
+  ALGORITHM,
+  fullHandleText,
+  hashOf,
+  idBehind,
+  isHandleText,
+  isShortHandleText,
+  SessionHandle,
+  shortHandleText,
+  withoutTag,
+} from '../base/session-handle.js'
 import { checkId } from '../base/session-id.js'
 import { type Keyspace, OWN } from './keyspace.js'
 
-/** What a hash begins with, and what is left of it in an index. */
-const ALGORITHM = 'sha256:'
-const HASH = /^(\{\d+\})?[0-9a-f]{64}$/
-/** Goes in front of an id in an index that looks like one. */
+/** Goes in front of an id that looks in an index like the text of a handle. */
 const NO_HASH = '='
 
 export type IdHashing = false | 'adopt' | true
@@ -179,7 +186,7 @@ export class SessionNames {
   }
 
   refOfMember(member: string): SessionRef {
-    if (HASH.test(member)) return { name: member.replace(/[0-9a-f]{64}$/, `${ALGORITHM}$&`), id: undefined }
+    if (isShortHandleText(member)) return { name: fullHandleText(member), id: undefined }
     return this.refOf(member.startsWith(NO_HASH) ? member.slice(NO_HASH.length) : member)
   }
 
@@ -205,15 +212,10 @@ export class SessionNames {
 }
 
 function memberFor(text: string): string {
-  if (isHandleText(text)) return text.replace(ALGORITHM, '')
-  return HASH.test(text) || text.startsWith(NO_HASH) ? NO_HASH + text : text
+  if (isHandleText(text)) return shortHandleText(text)
+  return isShortHandleText(text) || text.startsWith(NO_HASH) ? NO_HASH + text : text
 }
 
 function hasOneName({ name, id }: SessionRef): boolean {
   return id === undefined || id === name
-}
-
-/** Without the number that finds the slot on Redis Cluster. */
-function withoutTag(name: string): string {
-  return name.replace(/^\{\d+\}/, '')
 }

@@ -36,7 +36,7 @@ export interface BulkOptions {
 export const BULK_OPTIONS = { onProgress: 'a function', signal: 'an AbortSignal' } as const
 
 /** Sessions that were looked at. */
-export interface Batch {
+interface Batch {
   readonly scanned: number
   /** What is to be deleted. */
   readonly refs: SessionRef[]

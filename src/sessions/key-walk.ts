@@ -27,7 +27,7 @@ export interface Page {
 }
 
 /** A page after which a walk can be broken off. */
-export interface ResumablePage extends Page {
+interface ResumablePage extends Page {
   /** Where to go on when all of its sessions are done; undefined after the last page. */
   readonly next: WalkPosition | undefined
 }

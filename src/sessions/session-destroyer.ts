@@ -16,7 +16,7 @@ const SESSIONS_DESTROYED = 100
 /** Nodes do not read messages of any length. */
 const ID_CHARACTERS_SENT = 64 * 1024
 
-export interface SessionDestroyerParts {
+interface SessionDestroyerParts {
   repository: SessionRepository
   port: GuardedPort
   names: SessionNames

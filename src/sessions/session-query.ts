@@ -21,7 +21,7 @@ const BATCHES_AHEAD = 3
 const SESSIONS_SHOWN = 100
 
 /** A session and what an app sees of it. */
-export interface Visited {
+interface Visited {
   readonly ref: SessionRef
   readonly view: SessionView
 }
