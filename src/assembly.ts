@@ -31,10 +31,13 @@ import { Reindexing } from './sessions/reindexing.js'
 import { ReplicaConfirmation } from './sessions/replica-confirmation.js'
 import { SessionDestroyer } from './sessions/session-destroyer.js'
 import { SessionLimit } from './sessions/session-limit.js'
+import { SessionLoader } from './sessions/session-loader.js'
 import { SessionQuery } from './sessions/session-query.js'
 import { SessionReader } from './sessions/session-reader.js'
 import { SessionRepository } from './sessions/session-repository.js'
 import { SessionText } from './sessions/session-text.js'
+import { SessionToucher } from './sessions/session-toucher.js'
+import { SessionWriter } from './sessions/session-writer.js'
 import { Sessions } from './sessions/sessions.js'
 
 /** How long a shared read may be joined where no bus says how stale an answer may be. */
@@ -156,28 +159,68 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     writtenWithin,
   })
   const text = new SessionText(serializer, maxSessionBytes)
-  const sessions = new Sessions({
-    repository,
+  const dated = isDated(config)
+  const enrolment = new Enrolment({ indexes, entries, isCluster, names, bus, clock })
+  const loader = new SessionLoader({
     reader,
     destroyer,
-    enrolment: new Enrolment({ indexes, entries, isCluster, names, bus, clock }),
     lifetimes,
-    text,
-    order,
+    serializer,
+    cache,
+    clock,
+    stats,
+    emit: tell,
+    reportUnreadable,
+    dated,
+    maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
+  })
+  const toucher = new SessionToucher({
+    loader,
+    repository,
     port,
     names,
-    plain,
-    conflicts: conflicts === 'last-write-wins' ? undefined : new Conflicts(conflicts, text),
-    limit: maxSessions ? new SessionLimit({ ...maxSessions, lookup, destroyer, clock }) : undefined,
+    enrolment,
+    lifetimes,
     cache,
     bus,
     clock,
     stats,
     emit: tell,
-    reportUnreadable,
+  })
+  const writer = new SessionWriter({
+    repository,
+    reader,
+    port,
+    names,
+    enrolment,
+    lifetimes,
+    plain,
+    conflicts: conflicts === 'last-write-wins' ? undefined : new Conflicts(conflicts, text),
+    limit: maxSessions ? new SessionLimit({ ...maxSessions, lookup, destroyer, clock }) : undefined,
+    text,
+    order,
+    cache,
+    bus,
+    clock,
+    stats,
+    emit: tell,
+  })
+  const sessions = new Sessions({
+    loader,
+    writer,
+    toucher,
+    destroyer,
+    reader,
+    port,
+    names,
+    lifetimes,
+    text,
+    cache,
+    bus,
+    clock,
+    stats,
     space: keyspace.space,
-    dated: isDated(config),
-    maxStaleness: cluster ? cluster.maxStaleness : STALENESS_ALONE,
+    dated,
   })
   const bulk = new BulkDeletion({
     query,

@@ -10,12 +10,14 @@ import type { GuardedPort } from '../redis/guarded-port.js'
 import type { SessionNames, SessionRef } from '../redis/session-names.js'
 import type { Circumstances, Enrolment } from './enrolment.js'
 import type { Lifetimes } from './lifetimes.js'
+import type { SessionLoader } from './session-loader.js'
 import type { SessionRepository, TouchOutcome } from './session-repository.js'
 
 /** How often a touch is tried anew because the session was saved meanwhile. */
 const MOST_ATTEMPTS = 8
 
-export interface SessionToucherParts {
+interface SessionToucherParts {
+  loader: SessionLoader
   repository: SessionRepository
   port: GuardedPort
   names: SessionNames
@@ -33,15 +35,9 @@ export class SessionToucher {
   readonly #parts: SessionToucherParts
   /** Where touches that are under way will move the ends of what they know. */
   readonly #moving = new Map<Entry, Moment>()
-  readonly #read: (ref: SessionRef, until: number) => Promise<Entry | undefined>
 
-  /** `read` asks Redis for a session. */
-  constructor(
-    parts: SessionToucherParts,
-    read: (ref: SessionRef, until: number) => Promise<Entry | undefined>,
-  ) {
+  constructor(parts: SessionToucherParts) {
     this.#parts = parts
-    this.#read = read
   }
 
   /**
@@ -68,12 +64,12 @@ export class SessionToucher {
   }
 
   async #touch(ref: SessionRef, ttl: number, known: Entry | undefined, until: number): Promise<boolean> {
-    const { cache, enrolment, lifetimes } = this.#parts
+    const { loader, cache, enrolment, lifetimes } = this.#parts
     let entry = known
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
       // Where it belongs, and how long it may live at the most, stands in the session itself.
       if (!entry && (enrolment.any || lifetimes.bounded)) {
-        entry = await this.#read(ref, until)
+        entry = await loader.read(ref, until)
         if (!entry) return false
       }
       const outcome = await this.#move(ref, ttl, entry, until)

@@ -25,7 +25,7 @@ import type { Sighting } from './sighting.js'
 const MOST_CONFLICTS = 128
 const MOST_ATTEMPTS = 256
 
-export interface SessionWriterParts {
+interface SessionWriterParts {
   repository: SessionRepository
   reader: SessionReader
   port: GuardedPort

@@ -1,17 +1,19 @@
-import { elapsed, later, momentOf } from '../base/clock.js'
+import { type Clock, momentOf } from '../base/clock.js'
 import { RefusedError, UnreadableError } from '../base/errors.js'
-import { reasonOf } from '../base/reason-of.js'
-import { Entry } from '../cache/entry.js'
-import { Snapshot } from '../cache/snapshot.js'
+import type { Bus } from '../bus/bus.js'
+import type { Entry } from '../cache/entry.js'
+import type { LocalCache } from '../cache/local-cache.js'
 import { bodyOf, sameMaxAge, setExpiry } from '../codec/record.js'
-import type { ReportUnreadable } from '../observe/unreadable.js'
-import { isAway } from '../redis/redis-errors.js'
-import type { SessionRef } from '../redis/session-names.js'
-import { type Read, ReadsUnderWay } from './reads-under-way.js'
+import type { Stats } from '../observe/stats.js'
+import type { GuardedPort } from '../redis/guarded-port.js'
+import type { SessionNames, SessionRef } from '../redis/session-names.js'
+import type { Lifetimes } from './lifetimes.js'
 import type { Destroyed, Ending, SessionDestroyer } from './session-destroyer.js'
-import type { StoredSession } from './session-reader.js'
-import { SessionToucher, type SessionToucherParts } from './session-toucher.js'
-import { SessionWriter, type SessionWriterParts } from './session-writer.js'
+import type { SessionLoader } from './session-loader.js'
+import type { SessionReader } from './session-reader.js'
+import type { SessionText } from './session-text.js'
+import type { SessionToucher } from './session-toucher.js'
+import type { SessionWriter } from './session-writer.js'
 import { type Sighting, unseen } from './sighting.js'
 
 export interface Found {
@@ -34,30 +36,31 @@ export interface Life {
   always?: boolean
 }
 
-interface SessionsParts extends SessionWriterParts, SessionToucherParts {
+interface SessionsParts {
+  loader: SessionLoader
+  writer: SessionWriter
+  toucher: SessionToucher
   destroyer: SessionDestroyer
-  reportUnreadable: ReportUnreadable
+  reader: SessionReader
+  port: GuardedPort
+  names: SessionNames
+  lifetimes: Lifetimes
+  text: SessionText
+  cache: LocalCache | undefined
+  bus: Bus
+  clock: Clock
+  stats: Stats
   space: string
   /** Whether records tell when their session was made. */
   dated: boolean
-  maxStaleness: number
 }
 
 /** The tiers in their order: memory, then Redis, with the other nodes told of every change. */
 export class Sessions {
   readonly #parts: SessionsParts
-  readonly #reads: ReadsUnderWay | undefined
-  readonly #writer: SessionWriter
-  readonly #toucher: SessionToucher
 
   constructor(parts: SessionsParts) {
     this.#parts = parts
-    this.#writer = new SessionWriter(parts)
-    this.#toucher = new SessionToucher(parts, async (ref, until) => {
-      return this.#readable(ref, await parts.reader.load(ref, until)).entry
-    })
-    const { cache, clock, maxStaleness, stats } = parts
-    if (cache) this.#reads = new ReadsUnderWay(cache, clock, maxStaleness, stats)
   }
 
   /** From memory, at once and without I/O; undefined if memory cannot tell. */
@@ -81,28 +84,10 @@ export class Sessions {
   }
 
   async load(id: string): Promise<Found> {
-    const { reader, names, cache, stats, space, emit } = this.#parts
-    stats.misses++
-    const ref = names.refOf(id)
-    const held = cache?.holds(ref.name)
-    const ended = () => cache?.forgetStale(ref.name)
-    const read = async () => {
-      const answer = this.#readable(ref, await reader.load(ref, undefined, ended))
-      const missing = !answer.record && !answer.over && answer.unreadable === undefined
-      if (held && missing && answer.tombstone === '') emit('expired', { id: ref.name, reason: 'ttl' })
-      return answer
-    }
-    let stored: Read
-    try {
-      stored = this.#reads ? await this.#reads.join(ref.name, read) : await read()
-    } catch (error) {
-      const stale = this.#stale(ref, error)
-      if (stale) return this.#found(id, stale, 'stale')
-      throw error
-    }
-    if (stored.entry) return this.#found(id, stored.entry, 'redis')
-    const { tombstone, seenAt } = stored
-    cache?.evict(ref.name)
+    const { loader, names, space } = this.#parts
+    const loaded = await loader.load(names.refOf(id))
+    if (loaded.entry) return this.#found(id, loaded.entry, loaded.origin)
+    const { tombstone, seenAt } = loaded
     const sighting: Sighting = { ...unseen(id, space), tombstone, seenAt }
     return { data: undefined, sighting }
   }
@@ -119,7 +104,7 @@ export class Sessions {
     sighting: Sighting,
     touchFailed?: (error: unknown) => void,
   ): Promise<void> {
-    const { port, names, cache, stats, text: texts, lifetimes } = this.#parts
+    const { writer, port, names, cache, stats, text: texts, lifetimes } = this.#parts
     const until = port.deadlineFromNow()
     let onlyIfGone = false
     if (sighting.base && !life.always && this.#unchanged(sighting.base.data, session, life)) {
@@ -144,27 +129,18 @@ export class Sessions {
       cache?.evict(names.nameOf(id))
       throw new RefusedError('expired')
     }
-    await this.#writer.write(
-      sighting,
-      text,
-      created,
-      { px, endsAt, ttlOf, keepEnd: unmoved },
-      {
-        until,
-        onlyIfGone,
-      },
-    )
+    const end = { px, endsAt, ttlOf, keepEnd: unmoved }
+    await writer.write(sighting, text, created, end, { until, onlyIfGone })
   }
 
   /** Whether there is such a session, as Redis says now. */
   async stands(ref: SessionRef): Promise<boolean> {
-    const { reader } = this.#parts
-    return this.#readable(ref, await reader.load(ref)).entry !== undefined
+    return (await this.#parts.loader.read(ref)) !== undefined
   }
 
   /** See SessionToucher. */
   touch(id: string, ttl: number, seen: Entry | undefined, until?: number): Promise<boolean> | undefined {
-    return this.#toucher.touch(id, ttl, seen, until)
+    return this.#parts.toucher.touch(id, ttl, seen, until)
   }
 
   /** Removes a session everywhere. */
@@ -186,62 +162,6 @@ export class Sessions {
     return reader
       .load(names.refOf(id), until)
       .then(({ record, seenAt }) => (record ? (record.created ?? seenAt) : clock.wall()))
-  }
-
-  #readable(ref: SessionRef, stored: StoredSession): Read {
-    const { record, digest, unreadable, expiry, readAt, seenAt, tombstone } = stored
-    let reason = unreadable
-    if (record) {
-      const { text } = record
-      // One that does not tell counts from when it was first seen by somebody who asks.
-      const created = record.created ?? seenAt
-      const { lifetimes } = this.#parts
-      const ms = lifetimes.capped(expiry.ms, created)
-      if (ms <= 0 && expiry.ms > 0) {
-        this.#end(ref, lifetimes.isOver(created, seenAt))
-        return Object.assign(stored, { record: undefined, over: true })
-      }
-      try {
-        const undated = record.created === undefined && this.#parts.dated
-        const outdated = record.outdated ? { text, undated, done: false } : undefined
-        const snapshot = new Snapshot(text, this.#parts.text.serializer)
-        void snapshot.data
-        const entry = new Entry(snapshot, {
-          readAt,
-          endsAt: later(expiry.since, ms),
-          seenAt,
-          tombstone,
-          digest,
-          created,
-          outdated,
-          indexed: undefined,
-        })
-        return Object.assign(stored, { entry })
-      } catch (error) {
-        reason = reasonOf(error)
-      }
-    }
-    if (reason !== undefined) this.#parts.reportUnreadable(ref.name, reason)
-    return stored
-  }
-
-  /** It has lived for as long as it may, whatever Redis says of it. */
-  #end(ref: SessionRef, over: boolean): void {
-    const ending = { event: 'expired', reason: 'absoluteTtl' } as const
-    if (over) this.#parts.destroyer.destroy(ref, ending).catch(() => {})
-    else this.#parts.emit('expired', { id: ref.name, reason: 'absoluteTtl' })
-  }
-
-  /** What this node may serve instead of an answer that Redis did not give. */
-  #stale({ name }: SessionRef, error: unknown): Entry | undefined {
-    const { cache, clock, stats, emit } = this.#parts
-    if (!isAway(error)) return undefined
-    const now = momentOf(clock)
-    const entry = cache?.getStale(name, now)
-    if (!entry) return undefined
-    stats.servedStale++
-    emit('servedStale', { age: Math.round(elapsed(entry.readAt, now)), reason: error.message })
-    return entry
   }
 
   #found(id: string, entry: Entry, origin: 'memory' | 'redis' | 'stale'): Found {
