@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { KeyedOrder } from './base/keyed-order.js'
 import { unfailing } from './base/logger.js'
 import { reasonOf } from './base/reason-of.js'
 import type { Emit } from './base/store-events.js'
-import { WriteOrder } from './base/write-order.js'
 import { type Bus, noBus } from './bus/bus.js'
 import { ChannelBus } from './bus/channel-bus.js'
 import { Coordinator } from './bus/coordinator.js'
@@ -131,7 +131,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
     logger,
     hearsAll: () => plain?.look(),
   })
-  const order = new WriteOrder()
+  const order = new KeyedOrder()
   const replicas = waitForReplicas
     ? new ReplicaConfirmation({ port, keyspace, names, clock, ...waitForReplicas })
     : undefined

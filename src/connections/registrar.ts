@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import { TaskOrder } from '../base/task-order.js'
 import { Timer } from '../base/timer.js'
 import type { Membership } from '../nodes/membership.js'
 import type { Connection } from './connection.js'
@@ -21,7 +22,7 @@ interface Registration {
   due: boolean
   /** What the other nodes have not been told yet. */
   news: { event: ConnectionEventName; reason: string } | undefined
-  turn: Promise<unknown>
+  readonly order: TaskOrder
 }
 
 interface RegistrarOptions {
@@ -111,7 +112,7 @@ export class Registrar {
       anew: false,
       due: false,
       news: undefined,
-      turn: Promise.resolve(),
+      order: new TaskOrder(),
     }
     this.#registrations.set(connection, registration)
     return registration
@@ -132,9 +133,7 @@ export class Registrar {
   }
 
   #inTurn(connection: Connection, registration: Registration): Promise<boolean> {
-    const written = registration.turn.then(() => this.#write(connection, registration))
-    registration.turn = written
-    return written
+    return registration.order.after(() => this.#write(connection, registration))
   }
 
   async #write(connection: Connection, registration: Registration): Promise<boolean> {

@@ -1,8 +1,8 @@
 import { isObject } from '../base/checks.js'
 import type { Json } from '../base/json.js'
+import { KeyedOrder } from '../base/keyed-order.js'
 import type { Logger } from '../base/logger.js'
 import { reasonOf } from '../base/reason-of.js'
-import { WriteOrder } from '../base/write-order.js'
 import type { Inbox } from '../inbox/inbox.js'
 import type { Asked } from '../inbox/question.js'
 import type { Registry } from '../nodes/registry.js'
@@ -68,7 +68,7 @@ interface RouterOptions {
 export class Router {
   readonly #options: RouterOptions
   readonly #serving = new Map<string, Serve>()
-  readonly #order = new WriteOrder()
+  readonly #order = new KeyedOrder()
 
   constructor(options: RouterOptions) {
     this.#options = options

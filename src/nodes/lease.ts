@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { reasonOf } from '../base/reason-of.js'
+import { TaskOrder } from '../base/task-order.js'
 import { Timer } from '../base/timer.js'
 import { firstBoot, nextBoot } from './boot.js'
 import type { Registry, RenewalReply } from './registry.js'
@@ -47,6 +48,7 @@ export interface LeaseListener {
 export class Lease {
   readonly #options: LeaseOptions
   readonly #listener: LeaseListener
+  readonly #order = new TaskOrder()
   readonly #beatTimer: Timer
   readonly #endTimer: Timer
   #boot: string = firstBoot()
@@ -57,7 +59,6 @@ export class Lease {
   /** Whether anything of it may stand in Redis. */
   #sent = false
   #until = Number.NEGATIVE_INFINITY
-  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(options: LeaseOptions, listener: LeaseListener) {
     this.#options = options
@@ -88,7 +89,7 @@ export class Lease {
 
   /** One attempt to hold it. Once it is held it is renewed until `leave`. */
   join(how: 'join' | 'takeover'): Promise<RenewalReply> {
-    return this.#inTurn(async () => {
+    return this.#order.after(async () => {
       const sentAt = this.#options.clock.monotonic()
       const reply = await this.#send(how)
       if (reply.status === 'held') {
@@ -101,7 +102,7 @@ export class Lease {
 
   /** Sends what `entry` answers now. Rejects if that is not known to stand in the registry. */
   async update(): Promise<boolean> {
-    return this.#inTurn(() => this.#renew())
+    return this.#order.after(() => this.#renew())
   }
 
   /** Gives it back; rejects if that is not known to have happened. */
@@ -110,20 +111,13 @@ export class Lease {
     this.#state = 'ended'
     this.#beatTimer.cancel()
     this.#endTimer.cancel()
-    return this.#inTurn(async () => {
+    return this.#order.after(async () => {
       if (this.#sent) await registry.leave(field, this.#boot)
     })
   }
 
   get #isOver(): boolean {
     return this.#options.clock.monotonic() >= this.#until
-  }
-
-  /** One after the other, so that what is sent last is what stands. */
-  #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(task)
-    this.#turn = done.catch(() => {})
-    return done
   }
 
   /** The next renewal comes after a heartbeat, or sooner where the last has failed. */
@@ -134,7 +128,7 @@ export class Lease {
     const pause = this.state === 'active' ? heartbeat : heartbeat / RETRIES_PER_BEAT
     this.#beatTimer.set(sentAt + pause - clock.monotonic(), () => {
       // Whoever waits for it is told by the listener.
-      this.#inTurn(() => this.#renew()).catch(() => {})
+      this.#order.after(() => this.#renew()).catch(() => {})
     })
   }
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { StoreError } from '../base/errors.js'
+import type { KeyedOrder } from '../base/keyed-order.js'
 import type { Logger } from '../base/logger.js'
 import type { Emit, StoreEvents } from '../base/store-events.js'
-import type { WriteOrder } from '../base/write-order.js'
 import type { Bus } from '../bus/bus.js'
 import type { DeletionReason } from '../bus/message.js'
 import type { Ticket } from '../cache/fences.js'
@@ -22,7 +22,7 @@ interface SessionDestroyerParts {
   names: SessionNames
   /** Undefined if replicas are not waited for. */
   replicas: ReplicaConfirmation | undefined
-  order: WriteOrder
+  order: KeyedOrder
   cache: LocalCache | undefined
   bus: Bus
   logger: Logger

@@ -1,7 +1,7 @@
 import { type Clock, elapsed, later, momentOf } from '../base/clock.js'
 import { isOutcomeUnknown, RefusedError } from '../base/errors.js'
+import type { KeyedOrder } from '../base/keyed-order.js'
 import type { Emit } from '../base/store-events.js'
-import type { WriteOrder } from '../base/write-order.js'
 import type { Bus } from '../bus/bus.js'
 import { Entry, type Indexed } from '../cache/entry.js'
 import type { Ticket } from '../cache/fences.js'
@@ -39,7 +39,7 @@ interface SessionWriterParts {
   /** Undefined where there may be any number of sessions. */
   limit: SessionLimit | undefined
   text: SessionText
-  order: WriteOrder
+  order: KeyedOrder
   cache: LocalCache | undefined
   bus: Bus
   clock: Clock

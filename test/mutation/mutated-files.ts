@@ -13,7 +13,7 @@ export const mutatedFiles: readonly string[] = [
   'src/bus/coordinator.ts',
   'src/sessions/sighting.ts',
   'src/sessions/reads-under-way.ts',
-  'src/base/write-order.ts',
+  'src/base/keyed-order.ts',
   'src/nodes/claim.ts',
   'src/nodes/directory.ts',
   'src/services/service-instance.ts',

@@ -8,7 +8,7 @@ const parts = (...names: string[]) => names.map(name => `test/parts/${name}.test
 /** The fastest first: by themselves, on simulated nodes, and in random orders. None needs Redis. */
 const RUNGS: readonly (readonly string[])[] = [
   parts(
-    ...['fences', 'local-cache', 'snapshot', 'echo-lease', 'reads-under-way', 'write-order', 'clock', 'line'],
+    ...['fences', 'local-cache', 'snapshot', 'echo-lease', 'reads-under-way', 'keyed-order', 'clock', 'line'],
     ...['claim', 'directory', 'service-instance', 'pick'],
   ),
   [...parts('coordinator'), ...coherence('echo-lease', 'expiry', 'fences', 'sightings', 'resent-save')],

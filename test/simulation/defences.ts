@@ -155,8 +155,8 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'writes of one session go one after the other',
-    file: 'src/base/write-order.js',
-    defended: 'const previous = this.#last.get(id);',
+    file: 'src/base/keyed-order.js',
+    defended: 'const previous = this.#last.get(key);',
     defenceless: 'const previous = undefined;',
   },
   {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { WriteOrder } from '../../src/base/write-order.js'
+import { KeyedOrder } from '../../src/base/keyed-order.js'
 import { settled } from '../support/simulated-redis.js'
 
 /** Writes that end when they are told to. */
@@ -16,7 +16,7 @@ function writes() {
 describe('writes of one session', () => {
   it('begin at once if none is under way, also of another session', () => {
     const { begun, write } = writes()
-    const order = new WriteOrder()
+    const order = new KeyedOrder()
     void order.after('s', write('1'))
     void order.after('other', write('2'))
     expect(begun).toEqual(['1', '2'])
@@ -24,7 +24,7 @@ describe('writes of one session', () => {
 
   it('follow one another, and answer each its own caller (guards: writes of one session go one after the other)', async () => {
     const { begun, write, end } = writes()
-    const order = new WriteOrder()
+    const order = new KeyedOrder()
     const written = ['1', '2', '3'].map(name => order.after('s', write(name)))
     for (const name of ['1', '2', '3']) {
       await settled()
@@ -36,7 +36,7 @@ describe('writes of one session', () => {
 
   it('follow one that failed, too', async () => {
     const { begun, write, end, ends } = writes()
-    const order = new WriteOrder()
+    const order = new KeyedOrder()
     const first = order.after('s', write('1'))
     const second = order.after('s', write('2'))
     ends.get('1')?.fail(new Error('refused'))
@@ -49,7 +49,7 @@ describe('writes of one session', () => {
 
   it('are pending until the last has ended, whether well or not, and nothing is left then', async () => {
     const { write, end, ends } = writes()
-    const order = new WriteOrder()
+    const order = new KeyedOrder()
     expect(order.pending('s')).toBe(false)
     void order.after('s', write('1'))
     const second = order.after('s', write('2'))
