@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { KeyedOrder } from './base/keyed-order.js'
-import { unfailing } from './base/logger.js'
-import { reasonOf } from './base/reason-of.js'
+import { guarded, unfailing } from './base/logger.js'
 import type { Emit } from './base/store-events.js'
 import { type Bus, noBus } from './bus/bus.js'
 import { ChannelBus } from './bus/channel-bus.js'
@@ -51,13 +50,7 @@ export function assemble(config: Config, redis: RedisPort, emit: Emit) {
   const logger = unfailing(config.logger)
   const stats = new Stats()
   const tell: Emit = (name, detail) => {
-    try {
-      emit(name, detail)
-    } catch (cause) {
-      // What a listener throws must not end up in the middle of ours.
-      const reason = reasonOf(cause)
-      logger.error(`a listener of the event '${name}' threw`, { reason })
-    }
+    guarded(logger, `a listener of the event '${name}'`, () => emit(name, detail))
   }
   const reportUnreadable = reportsUnreadable(stats, tell)
   const { shared } = config

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { EmitClusterEvent } from './base/cluster-events.js'
+import { guarded } from './base/logger.js'
 import { reasonOf } from './base/reason-of.js'
 import { Lines } from './bus/lines.js'
 import type { SharedBus, StoreReport } from './bus/shared-bus.js'
@@ -33,12 +34,7 @@ export function assembleCluster(config: ClusterConfig, emit: EmitClusterEvent) {
   const nodeId = config.node.id
   const warn = (what: string, error: unknown) => logger.warn(what, { nodeId, reason: reasonOf(error) })
   const tell: EmitClusterEvent = (name, ...detail) => {
-    try {
-      emit(name, ...detail)
-    } catch (error) {
-      // What a listener throws must not end up in the middle of ours.
-      warn(`a listener of the event '${name}' threw`, error)
-    }
+    guarded(logger, `a listener of the event '${name}'`, () => emit(name, ...detail), { nodeId })
   }
   const shared = new IoredisPort(config.redis)
   const port = new GuardedPort(shared, {

@@ -1,5 +1,5 @@
 import type { Assembly } from './assembly.js'
-import { momentOf } from './base/clock.js'
+import { momentOf, pause } from './base/clock.js'
 import { ClosedError, StoreError } from './base/errors.js'
 import type { StoreOnCluster, StoreReport } from './bus/shared-bus.js'
 import type { SessionContract } from './contracts/session-contract.js'
@@ -42,7 +42,7 @@ export class Lifecycle {
         throw new StoreError('ERR_NOT_READY', `The store is not ready: ${reasons.join('; ')}`)
       }
       if (!this.#parts.listening) await this.#parts.port.ping().catch(() => {})
-      await new Promise<void>(resolve => void clock.after(LOOK_EVERY, resolve))
+      await pause(clock, LOOK_EVERY)
     }
   }
 
@@ -67,7 +67,7 @@ export class Lifecycle {
     return healthOf({
       redis: failure,
       evicts: failure === undefined ? await this.#evictionPolicy() : undefined,
-      channel: listening?.trusted(now) ? [] : listening && suspicions(listening.troubles()),
+      channel: listening?.trusted(now) ? [] : listening?.troubles(),
       identified: listening?.identified,
       leaseAge: listening?.leaseAge(now) ?? null,
       roundTrip,
@@ -139,8 +139,4 @@ export class Lifecycle {
     port.close()
     cache?.clear()
   }
-}
-
-function suspicions(troubles: string[]): string[] {
-  return troubles.length > 0 ? troubles : ['the last probe has not come back in time']
 }

@@ -45,3 +45,7 @@ export function later({ wall, monotonic }: Moment, ms: number): Moment {
 export function elapsed(since: Moment, now: Moment): number {
   return Math.max(now.monotonic - since.monotonic, now.wall - since.wall)
 }
+
+export function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise(resolve => void clock.after(ms, resolve))
+}

@@ -1,3 +1,5 @@
+import { reasonOf } from './reason-of.js'
+
 /** What the store says about itself. No message and no field ever carries a session id. */
 export interface Logger {
   debug(message: string, fields?: Record<string, unknown>): void
@@ -23,4 +25,15 @@ export function unfailing(logger: Logger): Logger {
       } catch {}
     }
   return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') }
+}
+
+/** Calls what belongs to the app: what that throws must not end up in the middle of ours. False if it has thrown. */
+export function guarded(logger: Logger, what: string, call: () => void, fields = {}): boolean {
+  try {
+    call()
+    return true
+  } catch (error) {
+    logger.error(`${what} threw`, { ...fields, reason: reasonOf(error) })
+    return false
+  }
 }

@@ -158,7 +158,7 @@ export class ChannelBus implements Bus {
       this.#options.emit('trusted', { nodeId: this.nodeId })
       return
     }
-    const reason = this.troubles().join('; ') || 'the last probe has not come back in time'
+    const reason = this.troubles().join('; ')
     this.#options.logger.warn('the session cache is suspended', { nodeId: this.nodeId, reason })
     this.#options.emit('suspended', { nodeId: this.nodeId, reason })
   }

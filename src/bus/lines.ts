@@ -24,11 +24,11 @@ interface LinesOptions {
 export interface ChannelListener {
   message(text: string): void
   /** Messages may have been missed. */
-  missed(reason: string): void
+  missed?(reason: string): void
   /** Whether everything that is published from now on will be heard. */
-  hearing(all: boolean): void
+  hearing?(all: boolean): void
   /** Something has changed that `trusted` depends on. */
-  trustChanged(): void
+  trustChanged?(): void
 }
 
 /** All channels of one process, heard on one line per primary, for as long as anybody listens to one. */
@@ -90,14 +90,15 @@ export class Lines {
     return oldest
   }
 
-  /** Why the cache may not answer, one sentence per line in trouble. */
+  /** Why the cache may not answer, if it may not: one sentence per line in trouble. */
   troubles(): string[] {
     if (this.#lines.size === 0) return ['no Redis server is known yet']
     if (this.#unknownPrimaries) return ['the cluster has a primary that the client does not know yet']
-    return [...this.#lines.values()].flatMap(({ name, trouble }) => {
+    const troubles = [...this.#lines.values()].flatMap(({ name, trouble }) => {
       if (!trouble) return []
       return this.#options.port.isCluster ? `${name}: ${trouble}` : trouble
     })
+    return troubles.length > 0 ? troubles : ['the last probe has not come back in time']
   }
 
   /** False where an ACL or a proxy hides which server answers; undefined before that is known. */
@@ -171,7 +172,7 @@ export class Lines {
   }
 
   #tellTrust(): void {
-    for (const channel of this.#listeners.keys()) this.#each(channel, listener => listener.trustChanged())
+    for (const channel of this.#listeners.keys()) this.#each(channel, listener => listener.trustChanged?.())
   }
 
   #tellAllHearing(): void {
@@ -181,11 +182,11 @@ export class Lines {
   #tellHearing(channel: string): void {
     const lines = [...this.#lines.values()]
     const all = lines.length > 0 && lines.every(line => line.hears(channel))
-    this.#each(channel, listener => listener.hearing(all))
+    this.#each(channel, listener => listener.hearing?.(all))
   }
 
   #miss(reason: string, channels: Iterable<string> = this.#listeners.keys()): void {
-    for (const channel of channels) this.#each(channel, listener => listener.missed(reason))
+    for (const channel of channels) this.#each(channel, listener => listener.missed?.(reason))
   }
 
   #each(channel: string, tell: (listener: ChannelListener) => void): void {

@@ -59,7 +59,6 @@ export class ConnectionEvents {
         this.#hearing = 'yes'
         if (before === 'again') this.#options.missed()
       },
-      trustChanged() {},
     })
   }
 

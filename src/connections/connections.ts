@@ -4,6 +4,7 @@ import type { Clock } from '../base/clock.js'
 import type { CloseReceipt } from '../base/close-receipt.js'
 import { ConnectionClosedError, SessionRevokedError, UnregisteredError } from '../base/connection-errors.js'
 import { ClosedError, OptionError, SessionError } from '../base/errors.js'
+import { guarded, type Logger } from '../base/logger.js'
 import type { KnownSession } from '../bus/shared-bus.js'
 import { runOf } from '../nodes/boot.js'
 import type { Membership } from '../nodes/membership.js'
@@ -28,6 +29,7 @@ interface ConnectionsOptions {
   queries: ConnectionQueries
   commands: ConnectionCommands
   clock: Clock
+  logger: Logger
   nodeId: string
   /** Told of a listener for what other nodes do. */
   listen: () => void
@@ -225,15 +227,10 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     )
   }
 
-  /** What code of the app throws must not end up in the middle of ours. Whether it has not. @internal */
-  guard(what: string, act: () => void): boolean {
-    try {
-      act()
-      return true
-    } catch (error) {
-      this.#options.warn(`${what} threw`, error)
-      return false
-    }
+  /** Calls what belongs to the app. False if it has thrown. @internal */
+  guard(what: string, call: () => void): boolean {
+    const { logger, nodeId } = this.#options
+    return guarded(logger, what, call, { nodeId })
   }
 
   /** What happens elsewhere comes here as soon as somebody wants to know. */

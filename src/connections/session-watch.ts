@@ -63,7 +63,6 @@ export class SessionWatch {
       hearing: all => {
         if (all) this.#lookIn(0)
       },
-      trustChanged() {},
     })
     return () => {
       this.#stores.delete(store)

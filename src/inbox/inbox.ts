@@ -68,13 +68,11 @@ export class Inbox {
       const cancelTimer = clock.after(deadline, resolve)
       this.#leave = lines.carry(keys.inboxOf(run), {
         message: text => this.#receive(text),
-        missed() {},
         hearing(all) {
           if (!all) return
           cancelTimer()
           resolve()
         },
-        trustChanged() {},
       })
     })
     return this.#opened

@@ -1,5 +1,5 @@
 import { type Clock, momentOf } from '../base/clock.js'
-import { pairsOf } from '../base/slices-of.js'
+import { pairsOf } from '../base/pairs.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import { enterScript, entriesScript, pruneScript } from '../redis/index-scripts.js'
 import type { Keyspace } from '../redis/keyspace.js'

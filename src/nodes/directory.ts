@@ -1,3 +1,4 @@
+import { pairsOf } from '../base/pairs.js'
 import { entryFrom, entryFromText, type RegistryEntry } from './registry-entry.js'
 import type { EntriesMessage } from './registry-message.js'
 
@@ -45,15 +46,14 @@ export class Directory {
     const lost = this.#version !== '' && epochOf(version) !== epochOf(this.#version)
     this.#version = version
     const changes: Change[] = []
-    const fields = new Set(stored.filter((_text, index) => index % 2 === 0))
+    const pairs = pairsOf(stored)
+    const fields = new Set(pairs.map(([field]) => field))
     for (const field of [...this.entries.keys()]) {
       if (fields.has(field)) continue
       if (lost) this.#unconfirmed.add(field)
       else if (!this.#unconfirmed.has(field)) this.#put(field, undefined, changes)
     }
-    for (let index = 0; index < stored.length; index += 2) {
-      this.#put(stored[index] as string, entryFromText(stored[index + 1] ?? ''), changes)
-    }
+    for (const [field, text] of pairs) this.#put(field, entryFromText(text), changes)
     this.#tell(changes)
     return lost
   }

@@ -3,6 +3,7 @@ import { HandleTakenError } from '../base/cluster-errors.js'
 import type { NodeRef } from '../base/cluster-events.js'
 import type { StoreError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { pairsOf } from '../base/pairs.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import {
   registerHandlesScript,
@@ -84,13 +85,9 @@ export class Handles {
     const names = [keys.handles, keys.handlesOf(boot), keys.leases, keys.entries]
     const reply = await port.run(registerHandlesScript, names, [boot, membership.field, ...handles])
     if (reply === 'fenced') throw membership.outdated()
-    const taken = reply as string[]
-    const errors: HandleTakenError[] = []
-    for (let index = 0; index < taken.length; index += 2) {
-      const entry = entryFrom(JSON.parse(taken[index + 1] as string))
-      errors.push(new HandleTakenError(taken[index] as string, ownerOf(entry)))
-    }
-    return errors
+    return pairsOf(reply as string[]).map(
+      ([handle, entry]) => new HandleTakenError(handle, ownerOf(entryFrom(JSON.parse(entry)))),
+    )
   }
 
   /** Redis has lost them, or this node has another boot. What another has taken meanwhile is left to it. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../base/clock.js'
+import { type Clock, pause } from '../base/clock.js'
 import { FencedError, NodeIdConflictError, type Owner } from '../base/cluster-errors.js'
 import type { EmitClusterEvent, NodeRef } from '../base/cluster-events.js'
 import { ClosedError } from '../base/errors.js'
@@ -177,8 +177,7 @@ export class Membership {
         nodeId: node.id,
         ms: reply.left,
       })
-      const { left } = reply
-      await new Promise<void>(resolve => void clock.after(Math.max(1, left), resolve))
+      await pause(clock, Math.max(1, reply.left))
       this.#checkOpen()
     }
     await registry.look()

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { ClosedError } from '../base/errors.js'
+import { pairsOf } from '../base/pairs.js'
 import { Timer } from '../base/timer.js'
 import type { Lines } from '../bus/lines.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
@@ -151,12 +152,10 @@ export class Registry {
 
   /** What the nodes have last said of their stores, by their fields. */
   async reports(): Promise<Map<string, unknown>> {
-    const stored = (await this.#options.port.run(reportsScript, [this.keys.reports], [])) as unknown[]
-    const reports = new Map<string, unknown>()
-    for (let index = 0; index < stored.length; index += 2) {
-      reports.set(String(stored[index]), JSON.parse(String(stored[index + 1])))
-    }
-    return reports
+    const stored = await this.#options.port.run(reportsScript, [this.keys.reports], [])
+    return new Map(
+      pairsOf(stored as unknown[]).map(([field, report]) => [String(field), JSON.parse(String(report))]),
+    )
   }
 
   get #age(): number {
@@ -186,8 +185,6 @@ export class Registry {
     this.#leave ??= lines.carry(keys.channel, {
       message: text => this.#hear(text),
       missed: () => this.#miss(),
-      hearing() {},
-      trustChanged() {},
     })
   }
 

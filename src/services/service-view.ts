@@ -1,6 +1,5 @@
 import { frozen } from '../base/json.js'
-import type { Logger } from '../base/logger.js'
-import { reasonOf } from '../base/reason-of.js'
+import { guarded, type Logger } from '../base/logger.js'
 import type { Registry } from '../nodes/registry.js'
 import { instanceFrom, type ServiceInstance } from './service-instance.js'
 
@@ -37,14 +36,7 @@ export class ServiceView {
       const text = JSON.stringify(instances)
       if (text === told) return
       told = text
-      try {
-        watcher(instances)
-      } catch (error) {
-        this.#logger.error('what watches a service threw', {
-          service: name,
-          reason: reasonOf(error),
-        })
-      }
+      guarded(this.#logger, 'what watches a service', () => watcher(instances), { service: name })
     }
     void this.#watchers.add(look)
     this.#registry.current().then(

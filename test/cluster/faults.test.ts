@@ -342,14 +342,14 @@ describe.skipIf(!realRedis())('a wall clock that is an hour off', () => {
 
 it('a listener that throws harms nobody', async () => {
   const server = await ownRedis()
-  const warnings: string[] = []
-  const logger = { debug() {}, info() {}, warn: (message: string) => void warnings.push(message), error() {} }
+  const errors: string[] = []
+  const logger = { debug() {}, info() {}, warn() {}, error: (message: string) => void errors.push(message) }
   const registry = registryOn(server)
   const cluster = await startCluster({ ...registry, logger })
   cluster.on('node:up', () => {
     throw new Error('of a listener')
   })
   await startCluster(registry)
-  await until(() => warnings.includes("a listener of the event 'node:up' threw"))
+  await until(() => errors.includes("a listener of the event 'node:up' threw"))
   expect([cluster.state, (await idsOf(cluster)).length]).toEqual(['active', 2])
 })

@@ -62,17 +62,6 @@ export const explanations: readonly Explanation[] = [
   },
   {
     file: 'src/bus/line.ts',
-    member: '#probe',
-    why: 'a probe that is late anyway is sent a millisecond later.',
-    changes: [
-      [
-        'const wait = Math.max(0, probeEvery - elapsed(sentAt, now))',
-        'const wait = Math.max(1, probeEvery - elapsed(sentAt, now))',
-      ],
-    ],
-  },
-  {
-    file: 'src/bus/line.ts',
     member: '#identify',
     why: 'equivalent: an empty reason is none.',
     changes: [['return undefined', "return ''"]],
@@ -88,21 +77,6 @@ export const explanations: readonly Explanation[] = [
     member: 'sightingOfNew',
     why: 'equivalent: when it was seen is asked only of a session that was there.',
     changes: [['seenAt: 0,', 'seenAt: 1,']],
-  },
-  {
-    file: 'src/nodes/directory.ts',
-    member: 'replace',
-    why: 'equivalent: no entry is called like the text of another, and behind the last there is none.',
-    changes: [
-      [
-        'const fields = new Set(stored.filter((_text, index) => index % 2 === 0))',
-        'const fields = new Set(stored.filter((_text, index) => true))',
-      ],
-      [
-        'for (let index = 0; index < stored.length; index += 2) {',
-        'for (let index = 0; index <= stored.length; index += 2) {',
-      ],
-    ],
   },
 ]
 

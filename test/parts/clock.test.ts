@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { elapsed, LATEST, momentOf, systemClock } from '../../src/base/clock.js'
+import { elapsed, LATEST, momentOf, pause, systemClock } from '../../src/base/clock.js'
 
 const LONGEST_TIMER = 2_147_483_647
 
@@ -62,4 +62,14 @@ describe('what went by', () => {
   ])('is what the clock says that saw more of it: %s', (_, now, ms) => {
     expect(elapsed({ wall: 100, monotonic: 50 }, now)).toBe(ms)
   })
+})
+
+it('a pause ends when it is over, and not before', async () => {
+  const ended = vi.fn()
+  const pausing = pause(systemClock, 100).then(ended)
+  await vi.advanceTimersByTimeAsync(99)
+  expect(ended).not.toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(1)
+  await pausing
+  expect(ended).toHaveBeenCalledOnce()
 })
