@@ -39,7 +39,7 @@ export class PayloadTooLargeError extends StoreError {
 /** A node was asked, and has not answered with a result. */
 export class RequestError extends StoreError {
   /** `timeout` and `gone`: it may have been carried out. */
-  readonly reason: 'nobody' | 'no handler' | 'failed' | 'timeout' | 'gone'
+  readonly reason: 'nobody' | 'unhandled' | 'failed' | 'timeout' | 'gone'
 
   constructor(reason: RequestError['reason'], message: string, cause?: unknown) {
     super('ERR_REQUEST', message, { cause, outcomeUnknown: reason === 'timeout' || reason === 'gone' })

@@ -26,7 +26,7 @@ export interface StoredRow {
   readonly now: number
 }
 
-export interface ConnectionChange {
+interface ConnectionChange {
   readonly id: string
   readonly idParts: ConnectionIdParts
   /** What may stand there; undefined if nothing does. */

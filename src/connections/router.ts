@@ -23,7 +23,7 @@ export interface Dispatch {
 }
 
 /** What a node does with what is meant for some of its connections, and says of it. */
-export type Serve = (connections: readonly Connection[], body: Json) => Json | Promise<Json>
+type Serve = (connections: readonly Connection[], body: Json) => Json | Promise<Json>
 
 interface Holder {
   /** The id of its node. */

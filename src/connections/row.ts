@@ -4,7 +4,7 @@ import { type JsonObject, objectFrom } from '../base/json.js'
 const VERSION = 1
 
 /** The session that a connection belongs to. */
-export interface RowSession {
+interface RowSession {
   /** Its key in Redis, which no two stores share. */
   readonly key: string
   /** As apps know it: its id, or where ids are hashed the text of its handle. */

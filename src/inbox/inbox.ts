@@ -24,7 +24,7 @@ import { Sequence } from './sequence.js'
 const publishScript = script('publish', `redis.call('PUBLISH', ARGV[1], ARGV[2])`, { inOrder: true })
 
 /** What a node does with what it is told or asked. What it answers must be what JSON can hold; what it throws is told. */
-export type Handler = (body: Json, from: string) => Json | undefined | Promise<Json | undefined>
+type Handler = (body: Json, from: string) => Json | undefined | Promise<Json | undefined>
 
 interface InboxOptions {
   port: GuardedPort
@@ -143,7 +143,7 @@ export class Inbox {
 
   async #heed(topic: string, body: Json, from: string): Promise<Outcome> {
     const handler = this.#handlers.get(topic)
-    if (!handler) return { failure: { reason: 'no handler', message: `nothing handles '${topic}'` } }
+    if (!handler) return { failure: { reason: 'unhandled', message: `nothing handles '${topic}'` } }
     try {
       return { body: (await handler(body, from)) ?? null }
     } catch (error) {

@@ -12,7 +12,7 @@ interface Origin {
 
 /** Why a question has no answer. */
 export interface Failure {
-  readonly reason: 'no handler' | 'failed'
+  readonly reason: 'unhandled' | 'failed'
   readonly message: string
 }
 

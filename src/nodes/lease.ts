@@ -12,7 +12,7 @@ const RETRIES_PER_BEAT = 4
 /** `idle` before it is joined, `ended` after it was left. */
 export type LeaseState = 'idle' | 'active' | 'suspect' | 'fenced' | 'ended'
 
-export interface LeaseOptions {
+interface LeaseOptions {
   registry: Registry
   clock: Clock
   field: string
@@ -24,7 +24,7 @@ export interface LeaseOptions {
   report?: () => object
 }
 
-export interface LeaseListener {
+interface LeaseListener {
   /** It is held, for the first time, again, or after a renewal had failed. */
   active(): void
   /** A renewal has failed. It is tried again, and the lease may yet end. */

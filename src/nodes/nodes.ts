@@ -18,7 +18,7 @@ export interface NodeInfo extends NodeRef {
 }
 
 /** What a node says of itself with every heartbeat. */
-export interface NodeReport {
+interface NodeReport {
   readonly stores: readonly StoreReport[]
 }
 

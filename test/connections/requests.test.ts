@@ -89,7 +89,7 @@ describe.skipIf(!realRedis())('a request', () => {
     const asked = (to: object, method = 'unknown') =>
       errorOf(a.cluster.request(to as never, method, null, { timeout: 20_000 }))
     for (const to of [{ node: 'b' }, { node: 'a' }, { service: 'world' }])
-      expect(await asked(to)).toMatchObject({ reason: 'no handler' })
+      expect(await asked(to)).toMatchObject({ reason: 'unhandled' })
     expect(await asked({ node: 'x' })).toMatchObject({
       reason: 'nobody',
       message: "There is no node 'x' to be asked",
@@ -97,7 +97,7 @@ describe.skipIf(!realRedis())('a request', () => {
     expect(await asked({ service: 'x' })).toMatchObject({ reason: 'nobody', message: "No node serves 'x'" })
     // What nodes ask each other of connections is no method of the app.
     for (const method of ['send', 'close', 'change'])
-      expect(await asked({ node: 'b' }, method)).toMatchObject({ reason: 'no handler' })
+      expect(await asked({ node: 'b' }, method)).toMatchObject({ reason: 'unhandled' })
     expect(elapsed()).toBeLessThan(10_000)
   })
 
@@ -194,7 +194,7 @@ describe.skipIf(!realRedis())('a handler', () => {
       new OptionError("method: 'x' is handled already"),
     )
     ignoreFirst()
-    await expect(ask()).rejects.toMatchObject({ reason: 'no handler' })
+    await expect(ask()).rejects.toMatchObject({ reason: 'unhandled' })
     b.cluster.handle('x', () => 'second')
     ignoreFirst()
     expect(await ask()).toBe('second')
@@ -204,7 +204,7 @@ describe.skipIf(!realRedis())('a handler', () => {
   it('may have any name', async () => {
     const { a } = await startNodes(server.url, ['a'])
     for (const name of ['__proto__', 'toString', 'a b', '🦊']) {
-      await expect(a.cluster.request({ node: 'a' }, name)).rejects.toMatchObject({ reason: 'no handler' })
+      await expect(a.cluster.request({ node: 'a' }, name)).rejects.toMatchObject({ reason: 'unhandled' })
       a.cluster.handle(name, () => `this is ${name}`)
       expect(await a.cluster.request({ node: 'a' }, name)).toBe(`this is ${name}`)
     }
