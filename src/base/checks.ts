@@ -88,6 +88,13 @@ export function invalid(name: string, value: unknown, allowed: string): OptionEr
   return new OptionError(`${name}: got ${shown}, allowed is ${allowed}`)
 }
 
+/** The same without quoting what was given: it may be a secret, or a session id, also where none belongs. */
+export function invalidUnquoted(name: string, value: unknown, allowed: string): OptionError {
+  const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value
+  const shown = typeof value === 'string' ? `a string of ${value.length} characters` : kind
+  return new OptionError(`${name}: got ${shown}, allowed is ${allowed}`)
+}
+
 export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,5 +1,5 @@
 import { checkCallOptions } from '../base/call-options.js'
-import { metaOf, oneOf, orElse } from '../base/checks.js'
+import { invalid, metaOf, oneOf, orElse } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 import { type OnRotation, userOf } from './connection.js'
@@ -45,10 +45,10 @@ export function attachWanted(options: AttachOptions): AttachWanted {
   // A middleware that was forgotten must not make connections that no logout closes.
   for (const name of ['session', 'sessionId'] as const) {
     if (name in options && options[name] === undefined)
-      throw new OptionError(`${name}: got undefined; leave it out for a connection without a session`)
+      throw invalid(name, undefined, 'a session; leave it out for a connection without one')
   }
   if (session !== undefined && sessionId !== undefined)
-    throw new OptionError('session, sessionId: allowed is one of them')
+    throw new OptionError('session, sessionId: got both, allowed is one of them')
   const given = orElse(session, sessionId)
   return {
     sessionId: given === undefined ? undefined : sessionIdOf(given),

@@ -114,7 +114,7 @@ export class ConnectionQueries {
     checkCallOptions(call, options, names)
     const { session, user, node, idleFor, local = false } = options
     if (session !== undefined && user !== undefined)
-      throw new OptionError('session, user: allowed is one of them')
+      throw new OptionError('session, user: got both, allowed is one of them')
     return {
       sessions: session === undefined ? undefined : this.#options.watch.keys(sessionNameOf(session)),
       user: user === undefined ? undefined : userOf(user),

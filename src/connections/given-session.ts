@@ -1,4 +1,4 @@
-import { OptionError } from '../base/errors.js'
+import { invalidUnquoted } from '../base/checks.js'
 import { isHandleText, SessionHandle } from '../base/session-handle.js'
 import { checkId } from '../base/session-id.js'
 
@@ -21,7 +21,9 @@ export function sessionIdOf(given: unknown): string {
     checkId(each)
     return each
   }
-  throw new OptionError(
-    'session: allowed is the id of a session, or a session of express-session or koa-session; leave it out for a connection without one',
+  throw invalidUnquoted(
+    'session',
+    given,
+    'the id of a session, or a session of express-session or koa-session; leave it out for a connection without one',
   )
 }

@@ -1,4 +1,4 @@
-import { isObject, nameOf } from '../base/checks.js'
+import { invalid, invalidUnquoted, isObject, nameOf } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import { userOf } from './connection.js'
 import { partsOf } from './connection-id.js'
@@ -33,7 +33,7 @@ export function addressOf(
   const kind = KINDS.find(each => each === given[0])
   if (given.length !== 1 || kind === undefined)
     throw new OptionError(
-      `${what}: allowed is an object with one of connection, session, user, node and all; got ${given.length === 0 ? 'none of them' : given.join(' and ')}`,
+      `${what}: got ${given.join(' and ') || 'none of them'}, allowed is an object with one of ${KINDS.join(', ')}`,
     )
   const value = (target as Record<string, unknown>)[kind]
   switch (kind) {
@@ -46,7 +46,7 @@ export function addressOf(
     case 'node':
       return { node: nameOf('node', value) }
     default:
-      if (value !== true) throw new OptionError(`${what}.all: allowed is true`)
+      if (value !== true) throw invalid(`${what}.all`, value, 'true')
       return { all: true }
   }
 }
@@ -61,7 +61,7 @@ function idsOf(value: unknown): string[] {
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value]
   for (const id of ids) {
     if (typeof id !== 'string' || !partsOf(id))
-      throw new OptionError('connection: allowed is the id of a connection, or a list of them')
+      throw invalidUnquoted('connection', id, 'the id of a connection, or a list of them')
   }
   // Nobody is to be given anything twice.
   return [...new Set(ids as string[])]

@@ -1,4 +1,4 @@
-import { flag, isObject, orElse } from '../base/checks.js'
+import { flag, invalidUnquoted, isObject, orElse } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import { type EncryptionKey, KEY_BYTES, keyBytes } from '../codec/key-ring.js'
 import { checkNamesOfKey } from './names.js'
@@ -17,11 +17,11 @@ export interface EncryptionConfig {
 export function parseEncryption(encryption: StoreOptions['encryption']): EncryptionConfig | false {
   if (encryption === undefined || encryption === false) return false
   if (!isObject(encryption)) {
-    throw refused('encryption', encryption, 'false or { keys, write, acceptPlaintext }')
+    throw invalidUnquoted('encryption', encryption, 'false or { keys, write, acceptPlaintext }')
   }
   const { keys } = encryption
   if (!Array.isArray(keys) || keys.length === 0) {
-    throw refused('encryption.keys', keys, 'a list of { id, secret } with at least one')
+    throw invalidUnquoted('encryption.keys', keys, 'a list of { id, secret } with at least one')
   }
   const parsed = keys.map((key: unknown, index) => parseKey(`encryption.keys[${index}]`, key))
   const again = parsed.find(({ id }, index) => parsed.findIndex(other => other.id === id) !== index)
@@ -37,12 +37,16 @@ export function parseEncryption(encryption: StoreOptions['encryption']): Encrypt
 }
 
 function parseKey(name: string, key: unknown): EncryptionKey {
-  if (!isObject(key)) throw refused(name, key, '{ id, secret }')
+  if (!isObject(key)) throw invalidUnquoted(name, key, '{ id, secret }')
   checkNamesOfKey(name, key)
   const { id, secret } = key as Partial<EncryptionKey>
   // An id stands in front of every record: a secret in its place must not get that far.
   if (typeof id !== 'string' || !KEY_ID.test(id) || keyBytes(id)) {
-    throw refused(`${name}.id`, id, 'up to 64 letters, digits, dots, dashes and underscores that are no key')
+    throw invalidUnquoted(
+      `${name}.id`,
+      id,
+      'up to 64 letters, digits, dots, dashes and underscores that are no key',
+    )
   }
   return { id, secret: checkSecret(`${name}.secret`, secret) }
 }
@@ -50,7 +54,7 @@ function parseKey(name: string, key: unknown): EncryptionKey {
 function checkSecret(name: string, secret: unknown): string | Uint8Array {
   const allowed = `a key of ${KEY_BYTES} bytes (a Buffer, 64 hex digits or base64) or a passphrase of at least ${SHORTEST_PASSPHRASE} characters`
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
-    throw refused(name, secret, allowed)
+    throw invalidUnquoted(name, secret, allowed)
   }
   if (typeof secret === 'string' && secret.trim() !== secret) {
     throw new OptionError(
@@ -69,10 +73,4 @@ function checkSecret(name: string, secret: unknown): string | Uint8Array {
   }
   // A copy: what the app does to its buffer afterwards must not matter.
   return typeof secret === 'string' ? secret : Uint8Array.from(secret)
-}
-
-function refused(name: string, value: unknown, allowed: string): OptionError {
-  const kind = value === null ? 'null' : Array.isArray(value) ? 'a list' : typeof value
-  const shown = typeof value === 'string' ? `a string of ${value.length} characters` : kind
-  return new OptionError(`${name}: got ${shown}, allowed is ${allowed}`)
 }

@@ -1,5 +1,5 @@
 import { checkCallOptions } from '../base/call-options.js'
-import { duration, isObject, nameOf, orElse } from '../base/checks.js'
+import { duration, invalid, isObject, nameOf, orElse } from '../base/checks.js'
 import { RequestError } from '../base/connection-errors.js'
 import { OptionError } from '../base/errors.js'
 import type { Json } from '../base/json.js'
@@ -41,7 +41,7 @@ export class Requests {
   handle(method: string, handler: RequestHandler): () => void {
     const { inbox, runs } = this.#options
     const name = nameOf('method', method)
-    if (typeof handler !== 'function') throw new OptionError('handler: allowed is a function')
+    if (typeof handler !== 'function') throw invalid('handler', handler, 'a function')
     if (this.#methods.has(name)) throw new OptionError(`method: '${name}' is handled already`)
     this.#methods.add(name)
     inbox.handle(topicOf(name), async (data, from) =>
@@ -84,8 +84,10 @@ export class Requests {
 
   async #nodeOf(to: unknown): Promise<string> {
     const { node, service } = (isObject(to) ? to : {}) as { node?: unknown; service?: unknown }
-    if ((node === undefined) === (service === undefined))
-      throw new OptionError('to: allowed is { node } or { service }')
+    if ((node === undefined) === (service === undefined)) {
+      const got = node === undefined ? 'neither of them' : 'both of them'
+      throw new OptionError(`to: got ${got}, allowed is { node } or { service }`)
+    }
     if (node !== undefined) return nameOf('node', node)
     const name = nameOf('service', service)
     const instances = await this.#options.services.find(name, { status: 'UP' })

@@ -1,4 +1,4 @@
-import { isObject, metaOf, nameOf, oneOf, orElse, whole } from '../base/checks.js'
+import { invalid, isObject, metaOf, nameOf, oneOf, orElse, whole } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import type { JsonObject } from '../base/json.js'
 
@@ -118,7 +118,7 @@ export function matches(
 
 function tagsOf(tags: readonly string[] | undefined): string[] {
   const given: unknown = orElse(tags, [])
-  if (!Array.isArray(given)) throw new OptionError('tags: allowed is a list of names')
+  if (!Array.isArray(given)) throw invalid('tags', given, 'a list of names')
   if (given.length > MOST_TAGS) throw new OptionError(`tags: got ${given.length}, allowed are ${MOST_TAGS}`)
   return given.map(tag => nameOf('tags', tag))
 }

@@ -131,7 +131,7 @@ describe('what is asked of a cluster', () => {
     [
       'tags that are none',
       ({ services }) => services.register(service({ tags: 'x' })),
-      /^tags: allowed is a list/,
+      /^tags: got 'x', allowed is a list/,
     ],
     [
       'a status that is none',
@@ -168,7 +168,7 @@ describe('what is asked of a cluster', () => {
     [
       'tags for one tag',
       ({ services }) => services.find('users', { tags: 'x' } as never),
-      /^tags: allowed is/,
+      /^tags: got 'x', allowed is/,
     ],
     [
       'what is no status',

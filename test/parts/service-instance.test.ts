@@ -50,7 +50,7 @@ describe('what is registered', () => {
     ['no port', { ...USERS, port: 0 }, 'port: got 0'],
     ['a port too high', { ...USERS, port: 65_536 }, 'port: got 65536'],
     ['a zone that is none', { ...USERS, zone: '' }, "zone: got ''"],
-    ['tags that are none', { ...USERS, tags: 'v2' }, 'tags: allowed is a list of names'],
+    ['tags that are none', { ...USERS, tags: 'v2' }, "tags: got 'v2', allowed is a list of names"],
     ['a tag that is none', { ...USERS, tags: [7] }, 'tags: got 7'],
     ['meta that is none', { ...USERS, meta: [] }, 'meta: got a list'],
     ['a status that is none', { ...USERS, status: 'OK' }, "status: got 'OK'"],
@@ -126,7 +126,7 @@ describe('a filter', () => {
   it.each([
     [{ zone: '' }, "zone: got ''"],
     [{ status: 'OK' }, "status: got 'OK'"],
-    [{ tags: 'x' }, 'tags: allowed is a list'],
+    [{ tags: 'x' }, "tags: got 'x', allowed is a list"],
     [{ meta: 'x' }, "meta: got 'x'"],
   ])('that is none is refused: %j', (filter, message) => {
     expect(() => checkFilter(filter as never)).toThrow(message)
