@@ -64,17 +64,6 @@ export function oneOf<T>(name: string, value: unknown, allowed: readonly T[]): T
   )
 }
 
-/** An option that is false or an object of its own. `unset` is what leaving it out stands for. */
-export function group<T extends object>(
-  name: string,
-  value: false | undefined | T,
-  { unset, names }: { unset: false | T; names: string },
-): false | T {
-  const given = value === undefined ? unset : value
-  if (given === false || isObject(given)) return given
-  throw invalid(name, withoutSecret(given), `false or { ${names} }`)
-}
-
 export function methods<T>(name: string, value: T, names: string[]): T {
   const missing = names.filter(
     method => typeof (value as Record<string, unknown> | null)?.[method] !== 'function',

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
-import { duration, group, invalid, isObject, orElse, text } from '../base/checks.js'
+import { duration, invalid, isObject, orElse, text } from '../base/checks.js'
 import { type SharedBus, type SharesBus, sharedBus } from '../bus/shared-bus.js'
+import { group } from './option-group.js'
 import type { StoreOptions } from './store-options.js'
 
 /** How often a node checks that it hears, and how long it believes so. */
@@ -22,10 +23,7 @@ export function parseCluster(value: StoreOptions['cluster']): BusConfig {
     const { maxStaleness, probeEvery } = lines
     return { shared, cluster: { nodeId, channel: undefined, maxStaleness, probeEvery } }
   }
-  const cluster = group('cluster', value as Exclude<typeof value, SharesBus>, {
-    unset: {},
-    names: 'nodeId, channel, maxStaleness, probeEvery',
-  })
+  const cluster = group('cluster', value as Exclude<typeof value, SharesBus>, {})
   if (!cluster) return { shared, cluster }
   const { channel } = cluster
   return {

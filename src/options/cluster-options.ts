@@ -1,24 +1,13 @@
 import type { Cluster, Redis } from 'ioredis'
-import {
-  duration,
-  endpointOf,
-  invalid,
-  isObject,
-  metaOf,
-  methods,
-  nameOf,
-  oneOf,
-  orElse,
-  text,
-} from '../base/checks.js'
-import { type Clock, systemClock } from '../base/clock.js'
-import { OptionError } from '../base/errors.js'
+import { duration, endpointOf, invalid, metaOf, nameOf, oneOf, orElse, text } from '../base/checks.js'
+import type { Clock } from '../base/clock.js'
 import type { JsonObject } from '../base/json.js'
-import { type Logger, silentLogger, unfailing } from '../base/logger.js'
+import { type Logger, unfailing } from '../base/logger.js'
 import type { OnNodeIdConflict } from '../nodes/membership.js'
 import { parseNodeId, parseStaleness } from './bus-options.js'
 import { checkClusterNames } from './names.js'
 import { parseRedis } from './redis-option.js'
+import { checkIsOptions, parseSurroundings } from './surroundings.js'
 
 /** Durations are milliseconds. */
 export interface ClusterOptions {
@@ -84,10 +73,7 @@ export interface ClusterConfig {
 }
 
 export function parseClusterOptions(options: ClusterOptions): ClusterConfig {
-  if (!isObject(options)) throw invalid('The options', options, 'an object')
-  if (typeof (options as { duplicate?: unknown }).duplicate === 'function') {
-    throw new OptionError('The options: got a Redis client, allowed is an object; pass { redis: client }')
-  }
+  checkIsOptions(options)
   checkClusterNames(options)
   const { endpoint } = options
   const leaseTtl = duration('leaseTtl', orElse(options.leaseTtl, 10_000), 100)
@@ -99,7 +85,7 @@ export function parseClusterOptions(options: ClusterOptions): ClusterConfig {
       `less than leaseTtl (${leaseTtl} ms), or no node would outlive its own pause`,
     )
   }
-  const deadline = duration('deadline', orElse(options.deadline, 1_000), 1)
+  const { deadline, logger, clock } = parseSurroundings(options)
   return Object.freeze({
     redis: parseRedis(options.redis),
     node: {
@@ -123,10 +109,8 @@ export function parseClusterOptions(options: ClusterOptions): ClusterConfig {
       orElse(options.maxStaleAuth, Math.max(60_000, 5 * deadline)),
       5 * deadline,
     ),
-    logger: unfailing(
-      methods('logger', orElse(options.logger, silentLogger), ['debug', 'info', 'warn', 'error']),
-    ),
-    clock: methods('clock', orElse(options.clock, systemClock), ['wall', 'monotonic', 'after']),
+    logger: unfailing(logger),
+    clock,
   })
 }
 

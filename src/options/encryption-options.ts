@@ -2,6 +2,7 @@ import { flag, invalidUnquoted, isObject, orElse } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import { type EncryptionKey, KEY_BYTES, keyBytes } from '../codec/key-ring.js'
 import { checkNamesOfKey } from './names.js'
+import { formOf } from './option-group.js'
 import type { StoreOptions } from './store-options.js'
 
 const SHORTEST_PASSPHRASE = 16
@@ -17,7 +18,7 @@ export interface EncryptionConfig {
 export function parseEncryption(encryption: StoreOptions['encryption']): EncryptionConfig | false {
   if (encryption === undefined || encryption === false) return false
   if (!isObject(encryption)) {
-    throw invalidUnquoted('encryption', encryption, 'false or { keys, write, acceptPlaintext }')
+    throw invalidUnquoted('encryption', encryption, formOf('encryption'))
   }
   const { keys } = encryption
   if (!Array.isArray(keys) || keys.length === 0) {

@@ -2,7 +2,7 @@ import { isObject } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import { sharedBus } from '../bus/shared-bus.js'
 
-const NAMES: Record<string, readonly string[]> = {
+export const NAMES = {
   '': [
     'redis',
     'prefix',
@@ -38,6 +38,9 @@ const NAMES: Record<string, readonly string[]> = {
   encryption: ['keys', 'write', 'acceptPlaintext'],
   maxSessions: ['by', 'max', 'onLimit'],
 }
+/** Of an option that holds others. */
+export type GroupName = Exclude<keyof typeof NAMES, ''>
+
 const NAMES_OF_A_KEY = ['id', 'secret']
 const NAMES_OF_A_CLUSTER = [
   'redis',

@@ -1,9 +1,7 @@
 import type { Cluster, Redis } from 'ioredis'
 import {
   duration,
-  group,
   invalid,
-  isObject,
   lifeOf,
   methods,
   oneOf,
@@ -12,9 +10,9 @@ import {
   whole,
   withoutSecret,
 } from '../base/checks.js'
-import { type Clock, systemClock } from '../base/clock.js'
+import type { Clock } from '../base/clock.js'
 import { OptionError } from '../base/errors.js'
-import { type Logger, silentLogger } from '../base/logger.js'
+import type { Logger } from '../base/logger.js'
 import { COMPRESSION_ALGORITHMS, type CompressionAlgorithm } from '../codec/compression.js'
 import { type CheckedSerializer, checkedSerializer, jsonSerializer } from '../codec/serializer.js'
 import type { GuardOptions } from '../redis/guarded-port.js'
@@ -23,8 +21,10 @@ import type { IdHashing } from '../redis/session-names.js'
 import { type BusConfig, parseCluster } from './bus-options.js'
 import { type EncryptionConfig, parseEncryption } from './encryption-options.js'
 import { checkNames } from './names.js'
+import { group } from './option-group.js'
 import { parseRedis } from './redis-option.js'
 import type { StoreOptions } from './store-options.js'
+import { checkIsOptions, parseSurroundings } from './surroundings.js'
 import { parseUserOptions, type UserConfig } from './user-options.js'
 
 /** Every option, complete and checked. */
@@ -57,19 +57,17 @@ const MOST_BYTES = 512 * 1024 * 1024
 export function parseOptions<Session extends object, IndexName extends string>(
   options: StoreOptions<Session, IndexName, IdHashing> = {},
 ): Config {
-  if (!isObject(options)) throw invalid('The options', options, 'an object')
-  if (typeof (options as { duplicate?: unknown }).duplicate === 'function') {
-    throw new OptionError('The options: got a Redis client, allowed is an object; pass { redis: client }')
-  }
+  checkIsOptions(options)
   checkNames(options)
-  const cache = group('cache', options.cache, { unset: {}, names: 'maxEntries, ttl' })
+  const cache = group('cache', options.cache, {})
   const { shared, cluster } = parseCluster(options.cluster)
   if (shared && options.redis !== undefined) {
     throw new OptionError(
       'redis: leave it out where cluster is a SessionCluster, whose connections are shared',
     )
   }
-  const deadline = duration('deadline', orElse(options.deadline, 1_000), 1)
+  const surroundings = parseSurroundings(options)
+  const { deadline } = surroundings
   const tombstoneTtl = duration('tombstoneTtl', orElse(options.tombstoneTtl, 600_000), 1_000)
   const heldFor = cache && parseHeldFor(orElse(cache.ttl, Math.min(30_000, tombstoneTtl / 2)), tombstoneTtl)
   return Object.freeze({
@@ -84,7 +82,6 @@ export function parseOptions<Session extends object, IndexName extends string>(
     },
     cluster,
     shared,
-    deadline,
     retry: parseRetry(options.retry),
     breaker: parseBreaker(options.breaker),
     staleIfError: parseStaleIfError(orElse(options.staleIfError, 0), heldFor),
@@ -99,8 +96,7 @@ export function parseOptions<Session extends object, IndexName extends string>(
         ? jsonSerializer
         : checkedSerializer(methods('serializer', options.serializer, ['stringify', 'parse'])),
     ...parseUserOptions(options),
-    logger: methods('logger', orElse(options.logger, silentLogger), ['debug', 'info', 'warn', 'error']),
-    clock: methods('clock', orElse(options.clock, systemClock), ['wall', 'monotonic', 'after']),
+    ...surroundings,
   })
 }
 
@@ -112,7 +108,7 @@ function parseHeldFor(value: unknown, tombstoneTtl: number): number {
 }
 
 function parseRetry(value: StoreOptions['retry']): Config['retry'] {
-  const retry = group('retry', value, { unset: {}, names: 'attempts, delay' })
+  const retry = group('retry', value, {})
   return (
     retry && {
       attempts: whole('retry.attempts', orElse(retry.attempts, 3), 100),
@@ -122,7 +118,7 @@ function parseRetry(value: StoreOptions['retry']): Config['retry'] {
 }
 
 function parseBreaker(value: StoreOptions['breaker']): Config['breaker'] {
-  const breaker = group('breaker', value, { unset: {}, names: 'failures, openFor' })
+  const breaker = group('breaker', value, {})
   return (
     breaker && {
       failures: whole('breaker.failures', orElse(breaker.failures, 5), 1_000_000),
@@ -141,7 +137,7 @@ function parseStaleIfError(value: unknown, heldFor: number | false): number {
 }
 
 function parseReplicas(value: StoreOptions['waitForReplicas'], deadline: number): Config['waitForReplicas'] {
-  const replicas = group('waitForReplicas', value, { unset: false, names: 'count, timeout' })
+  const replicas = group('waitForReplicas', value, false)
   if (!replicas) return false
   const timeout = duration('waitForReplicas.timeout', orElse(replicas.timeout, deadline / 2), 1)
   if (timeout >= deadline) {
@@ -151,7 +147,7 @@ function parseReplicas(value: StoreOptions['waitForReplicas'], deadline: number)
 }
 
 function parseCompression(value: StoreOptions['compression']): Config['compression'] {
-  const compression = group('compression', value, { unset: false, names: 'threshold, algorithm' })
+  const compression = group('compression', value, false)
   return (
     compression && {
       threshold: whole('compression.threshold', orElse(compression.threshold, 1_024), MOST_BYTES, 0),

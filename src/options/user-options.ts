@@ -1,8 +1,9 @@
-import { group, invalid, isObject, lifeOf, oneOf, orElse, whole } from '../base/checks.js'
+import { invalid, isObject, lifeOf, oneOf, orElse, whole } from '../base/checks.js'
 import { OptionError } from '../base/errors.js'
 import type { IndexFunction } from '../indexes/session-indexes.js'
 import type { Merge } from '../sessions/conflicts.js'
 import type { OnLimit } from '../sessions/session-limit.js'
+import { group } from './option-group.js'
 import type { StoreOptions } from './store-options.js'
 
 /** What sessions are found by, and what may become of them. */
@@ -48,7 +49,7 @@ function parseIndexes(indexes: unknown): ReadonlyMap<string, IndexFunction> {
 }
 
 function parseMaxSessions(value: Given['maxSessions'], names: string[]): UserConfig['maxSessions'] {
-  const limit = group('maxSessions', value, { unset: false, names: 'by, max, onLimit' })
+  const limit = group('maxSessions', value, false)
   if (!limit) return false
   if (names.length === 0) {
     throw new OptionError('maxSessions: it counts by an index, and the option indexes declares none')
