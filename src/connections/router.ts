@@ -110,12 +110,15 @@ export class Router {
     const own = this.#serve(dispatch)
     // It is awaited below, where the caller gets what went wrong.
     own.catch(() => {})
-    // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it.
-    const sent = this.#isPlain(to)
-      ? this.#send(dispatch, timeout, this.#find(to, except))
-      : await this.#order.after(JSON.stringify(to), async () =>
-          this.#send(dispatch, timeout, await this.#lookUp(to, except)),
-        )
+    const target = JSON.stringify(to)
+    // What has to be looked up first is sent in the order in which it came, and what comes next to the same after it: also
+    // what needs no look itself, since the answer to the look of another makes its process known before the other is sent.
+    const sent =
+      this.#isPlain(to) && !this.#order.pending(target)
+        ? this.#send(dispatch, timeout, this.#find(to, except))
+        : await this.#order.after(target, async () =>
+            this.#send(dispatch, timeout, await this.#lookUp(to, except)),
+          )
     const { told, asked, found } = sent
     await told
     return { ...found, ended, own: await own, asked: await asked }

@@ -238,6 +238,34 @@ it.skipIf(!realRedis())(
   },
 )
 
+it.skipIf(!realRedis())(
+  'what is sent to a connection comes in order, also while its node is being looked for (guards: the order of looks)',
+  async () => {
+    const registry = registryOn(server)
+    const proxy = await startProxy(server.port)
+    const patient = { heartbeat: 9_000, leaseTtl: 30_000, deadline: 5_000 }
+    const { cluster } = await startHolder({ ...registry, ...patient, redis: proxy.url })
+    const [line, commands] = [true, false].map(isSubscriber =>
+      proxy.connections.find(each => each.isSubscriber === isSubscriber),
+    )
+    if (!line || !commands) throw new Error('no connections')
+    line.holdReplies()
+    const joined = await startHolder({ ...registry, ...patient })
+    const { connection, transport } = await joined.attach()
+    const known = new Promise(resolve => cluster.once('node:up', resolve))
+    commands.holdReplies()
+    const looking = cluster.send({ connection: connection.id }, 1)
+    line.releaseReplies()
+    await known
+    // It could be sent at once, and is to wait all the same.
+    const next = cluster.send({ connection: connection.id }, 2)
+    commands.releaseReplies()
+    await Promise.all([looking, next])
+    await until(() => transport.received.length === 2)
+    expect(transport.received).toEqual([1, 2])
+  },
+)
+
 it('ten thousand connections that came and went leave nothing behind', async () => {
   const registry = registryOn(server)
   const { cluster, store } = await startHolder({ ...registry, deadline: 5 * FAST.deadline })
