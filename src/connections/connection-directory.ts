@@ -1,3 +1,4 @@
+import { leaseOf } from '../nodes/boot.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Argument } from '../redis/redis-port.js'
@@ -32,14 +33,14 @@ interface ConnectionChange {
   /** What may stand there; undefined if nothing does. */
   readonly before: Row | undefined
   readonly after: Row | undefined
-  /** Whether Redis may have lost what stood there. */
+  /** Whether Redis may have lost what stood there, or it stands there under a lease that is over. */
   readonly anew: boolean
   /** What the nodes are told; '' for nothing. */
   readonly message: string
 }
 
 /** One command on one key. */
-type Step = readonly [command: 'HSET' | 'HDEL' | 'SADD' | 'SREM', key: string, first: string, second: string]
+type Step = readonly [command: 'HSET' | 'HDEL' | 'ZADD' | 'ZREM', key: string, first: string, second: string]
 
 /** All connections of all nodes, in Redis. */
 export class ConnectionDirectory {
@@ -60,9 +61,10 @@ export class ConnectionDirectory {
     const left = old.filter(set => !now.includes(set))
     const row = (was: readonly string[]): Step[] =>
       after ? [['HSET', rows, number, rowText({ ...after, was })]] : []
+    const lease = after ? String(leaseOf(after.boot)) : ''
     const sets = [
-      ...entered.map((set): Step => ['SADD', set, id, '']),
-      ...left.map((set): Step => ['SREM', set, id, '']),
+      ...entered.map((set): Step => ['ZADD', set, lease, id]),
+      ...left.map((set): Step => ['ZREM', set, id, '']),
     ]
     const gone: Step[] = [
       ['HDEL', rows, number, ''],

@@ -3,10 +3,15 @@ import { script } from '../redis/script.js'
 // The connections of one process stand in one hash: number -> row. Sets name those of a session or of a user by their ids. A
 // row is written before a set names it and removed after, so that whoever finds the rows of a dead process finds everything
 // that it has left.
+//
+// Names bear the number of the lease under which they were written, as rows bear its boot, and a process that comes back writes
+// all of its own anew under the next one. So what removes the remains of one lease takes neither name nor row of a later one,
+// in whatever order its commands and those of the process are executed, and it has nothing to put back.
 
 /**
  * KEYS    any
- * ARGV    channel ('' for no message), message; then for each key a command and two of its arguments; only HSET takes the second
+ * ARGV    channel ('' for no message), message; then for each key a command and two of its arguments; only HSET and ZADD take the
+ *         second
  */
 export const applyScript = script(
   'write a connection',
@@ -15,7 +20,11 @@ local channel, message = ARGV[1], ARGV[2]
 if channel ~= '' then redis.call('PUBLISH', channel, message) end
 for i, key in ipairs(KEYS) do
   local command, first, second = ARGV[3 * i], ARGV[3 * i + 1], ARGV[3 * i + 2]
-  if command == 'HSET' then redis.call('HSET', key, first, second) else redis.call(command, key, first) end
+  if command == 'HSET' or command == 'ZADD' then
+    redis.call(command, key, first, second)
+  else
+    redis.call(command, key, first)
+  end
 end`,
 )
 
@@ -67,7 +76,7 @@ export const namedScript = script(
   'read who is named',
   `
 #!lua flags=no-writes
-return redis.call('SMEMBERS', KEYS[1])`,
+return redis.call('ZRANGE', KEYS[1], 0, -1)`,
   { readOnly: true },
 )
 
@@ -109,23 +118,32 @@ redis.call('PERSIST', KEYS[2])`,
 export const leaveRemainsScript = script('leave remains', `redis.call('ZADD', KEYS[1], 0, ARGV[1])`)
 
 /**
+ * KEYS    sets
+ * ARGV    the number of a lease that is over; then for each set an id
+ */
+export const dropNamesScript = script(
+  'sweep names',
+  `
+for i, key in ipairs(KEYS) do
+  local lease = redis.call('ZSCORE', key, ARGV[i + 1])
+  if lease and tonumber(lease) <= tonumber(ARGV[1]) then redis.call('ZREM', key, ARGV[i + 1]) end
+end`,
+)
+
+/**
  * KEYS    rows, activity of a process that is dead
  * ARGV    how long its activity is still of interest in ms, channel; then for each: number, row, message
- * Output  the numbers of those that stand there changed, so that their process is back
+ *
+ * What stands there changed is left: its process is back, or has written it since.
  */
 export const dropRowsScript = script(
   'sweep connections',
   `
-local kept = {}
 for i = 3, #ARGV, 3 do
-  local stands = redis.call('HGET', KEYS[1], ARGV[i])
-  if stands == ARGV[i + 1] then
+  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
     redis.call('PUBLISH', ARGV[2], ARGV[i + 2])
     redis.call('HDEL', KEYS[1], ARGV[i])
-  elseif stands then
-    kept[#kept + 1] = ARGV[i]
   end
 end
-if redis.call('HLEN', KEYS[1]) == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
-return kept`,
+if redis.call('HLEN', KEYS[1]) == 0 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end`,
 )

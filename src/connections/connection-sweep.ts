@@ -1,10 +1,10 @@
-import { runOf } from '../nodes/boot.js'
+import { leaseOf, runOf } from '../nodes/boot.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { ConnectionDirectory, StoredRow } from './connection-directory.js'
 import type { ConnectionEvents } from './connection-events.js'
 import { connectionId } from './connection-id.js'
-import { applyScript, dropRowsScript } from './connection-scripts.js'
+import { dropNamesScript, dropRowsScript } from './connection-scripts.js'
 
 /** How long after its end one may ask when a connection was last active, in ms. */
 const ACTIVITY_KEPT = 3_600_000
@@ -17,8 +17,9 @@ interface ConnectionSweepOptions {
 }
 
 /**
- * Removes the connections of boots that are over, in batches. A process that was fenced and is back has written them anew under
- * its next boot: those stay. Two that sweep at once do no harm; each connection is told of once.
+ * Removes the connections of boots that are over, in batches. A process that was fenced and is back writes them anew under its
+ * next boot: those stay, rows and names, whichever of the two comes first, and also if this stops half-way. Two that sweep at once
+ * do no harm; each connection is told of once.
  */
 export class ConnectionSweep {
   readonly #options: ConnectionSweepOptions
@@ -34,45 +35,33 @@ export class ConnectionSweep {
         const over = batch.filter(({ row }) => row.boot === boot)
         if (over.length === 0) continue
         left = true
-        await this.#drop(runOf(boot), over)
+        await this.#drop(boot, over)
       }
     }
   }
 
-  async #drop(run: string, over: readonly StoredRow[]): Promise<void> {
+  async #drop(boot: string, over: readonly StoredRow[]): Promise<void> {
     const { port, keys, events } = this.#options
-    // The sets first: while a row stands somebody will come back for them.
-    await this.#name('SREM', run, over)
+    const run = runOf(boot)
+    // The names first: while a row stands somebody will come back for them.
+    await this.#dropNames(boot, over)
     const rows = over.flatMap(({ number, row, text }) => {
       return [number, text, events.sweptMessage(connectionId(row.node, { run, number }), row)]
     })
     const args = [ACTIVITY_KEPT, keys.connections, ...rows]
-    const reply = await port.run(dropRowsScript, [keys.connectionsOf(run), keys.activityOf(run)], args)
-    const kept = new Set((reply as unknown[]).map(String))
-    if (kept.size === 0) return
-    // Their process was back before the rows were removed, and has not named them in vain.
-    const back = over.filter(({ number }) => kept.has(number))
-    const current = await this.#options.directory.read(
-      run,
-      back.map(({ number }) => number),
-    )
-    await this.#name('SADD', run, current)
+    await port.run(dropRowsScript, [keys.connectionsOf(run), keys.activityOf(run)], args)
   }
 
-  async #name(command: 'SADD' | 'SREM', run: string, rows: readonly StoredRow[]): Promise<void> {
+  async #dropNames(boot: string, rows: readonly StoredRow[]): Promise<void> {
     const { port, directory } = this.#options
-    const steps = rows.flatMap(({ number, row }) =>
-      directory
-        .setsOf(row)
-        .map(set => ({ set, args: [command, connectionId(row.node, { run, number }), ''] })),
+    const run = runOf(boot)
+    const names = rows.flatMap(({ number, row }) =>
+      directory.setsOf(row).map(set => ({ set, id: connectionId(row.node, { run, number }) })),
     )
-    const batches = port.isCluster ? steps.map(step => [step]) : steps.length > 0 ? [steps] : []
+    const batches = port.isCluster ? names.map(name => [name]) : names.length > 0 ? [names] : []
     for (const batch of batches) {
-      await port.run(
-        applyScript,
-        batch.map(({ set }) => set),
-        ['', '', ...batch.flatMap(({ args }) => args)],
-      )
+      const [sets, ids] = [batch.map(({ set }) => set), batch.map(({ id }) => id)]
+      await port.run(dropNamesScript, sets, [leaseOf(boot), ...ids])
     }
   }
 }

@@ -13,11 +13,16 @@ export function firstBoot(): string {
 }
 
 export function nextBoot(boot: string): string {
-  return bootOf(runOf(boot), Number.parseInt(boot.slice(RUN_LENGTH + 1), 16) + 1)
+  return bootOf(runOf(boot), leaseOf(boot) + 1)
 }
 
 export function runOf(boot: string): string {
   return boot.slice(0, RUN_LENGTH)
+}
+
+/** Which lease of its run it is: one that is newer has a larger number. */
+export function leaseOf(boot: string): number {
+  return Number.parseInt(boot.slice(RUN_LENGTH + 1), 16)
 }
 
 function bootOf(run: string, lease: number): string {

@@ -63,7 +63,7 @@ export class RegistryKeys {
     return `${this.#prefix}activity:{${run}}`
   }
 
-  /** Set: the connections of a session, by its key, or of a user. */
+  /** Sorted set: the connections of a session, by its key, or of a user -> the lease under which they were named. */
   setOf(of: { readonly session: string } | { readonly user: string }): string {
     const [kind, name] = 'session' in of ? ['session', of.session] : ['user', of.user]
     return `${this.#prefix}${kind}:${encodeURIComponent(name)}`

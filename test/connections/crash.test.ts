@@ -50,8 +50,8 @@ function partsOn(client: Redis | Cluster) {
     const found = new Map<string, string[]>()
     for (const server of servers) {
       for (const key of await server.keys(`${keyPrefix}*`)) {
-        const isSet = (await server.type(key)) === 'set'
-        found.set(key, isSet ? await server.smembers(key) : Object.values(await server.hgetall(key)))
+        const isSet = (await server.type(key)) === 'zset'
+        found.set(key, isSet ? await server.zrange(key, '0', '-1') : Object.values(await server.hgetall(key)))
       }
     }
     return found
@@ -147,34 +147,63 @@ describe.skipIf(!realRedis()).each(['one Redis', 'Redis Cluster'])('on %s', wher
     }
   })
 
+  /**
+   * Sweeps what a process has left that is back before the command `back` of the sweep; `meanwhile` is done before each.
+   * Answers with what is left when somebody else has swept, too, and whether the sweep came so far.
+   */
+  async function meet(back: number, meanwhile: (command: number, leave: () => Promise<void>) => unknown) {
+    const { parts, stored, keys } = partsOn(clients[where] as Redis)
+    const boot = firstBoot()
+    const { directory } = parts()
+    const place = { run: runOf(boot), number: '1' }
+    const id = connectionId('a', place)
+    const write = (before: Row | undefined, after: Row | undefined, anew = false) =>
+      directory.write({ id, idParts: place, before, after, anew, message: '' })
+    const [old, current] = [lifeOf(boot)[0], lifeOf(nextBoot(boot))[0]]
+    await write(undefined, old)
+    let commands = 0
+    const { sweep } = parts(async command => {
+      commands = command
+      if (command === back) await write(old, current, true)
+      await meanwhile(command, () => write(current, undefined))
+    })
+    await sweep.sweep(boot).catch(error => expect(error).toBeInstanceOf(Crash))
+    await parts().sweep.sweep(boot)
+    const left = await stored()
+    const rows = (left.get(keys.connectionsOf(place.run)) ?? []).map(text => rowFrom(text)?.boot)
+    const named = [{ session: 'sess:one' }, { user: 'ada' }].flatMap(of => left.get(keys.setOf(of)) ?? [])
+    return { commands, stands: rows.length === 1 && rows[0] === nextBoot(boot), named, id, left }
+  }
+
   it('a sweep takes nothing from a process that is back, whenever it comes', async () => {
-    let back = false
-    for (let at = 1; at === 1 || back; at++) {
-      back = false
-      const { parts, stored, keys } = partsOn(clients[where] as Redis)
-      const boot = firstBoot()
-      const { directory } = parts()
-      const write = async (under: string, anew: boolean) => {
-        const place = { run: runOf(boot), number: '1' }
-        const [before] = anew ? lifeOf(boot) : []
-        const [after] = lifeOf(under)
-        const id = connectionId('a', place)
-        await directory.write({ id, idParts: place, before, after, anew, message: '' })
+    for (let back = 1; ; back++) {
+      const { commands, stands, named, id } = await meet(back, () => {})
+      if (commands < back) break
+      expect([stands, named], `back at command ${back}`).toEqual([true, [id, id]])
+    }
+  })
+
+  it('a sweep that fails half-way takes nothing from it either (guards: names of a lease that is over)', async () => {
+    for (let back = 1, over = false; !over; back++) {
+      for (let failed = back; ; failed++) {
+        const { commands, stands, named, id } = await meet(back, command => {
+          if (command === failed) throw new Crash()
+        })
+        over = commands < back
+        if (commands < failed) break
+        expect([stands, named], `back at command ${back}, failed at ${failed}`).toEqual([true, [id, id]])
       }
-      await write(boot, false)
-      const { sweep } = parts(async command => {
-        if (command !== at) return
-        back = true
-        await write(nextBoot(boot), true)
-      })
-      await sweep.sweep(boot)
-      if (!back) break
-      const left = await stored()
-      const rows = (left.get(keys.connectionsOf(runOf(boot))) ?? []).map(text => rowFrom(text)?.boot)
-      expect(rows, `back at command ${at}`).toEqual([nextBoot(boot)])
-      const id = connectionId('a', { run: runOf(boot), number: '1' })
-      for (const of of [{ session: 'sess:one' }, { user: 'ada' }])
-        expect(left.get(keys.setOf(of)), `back at command ${at}`).toEqual([id])
+    }
+  })
+
+  it('a sweep brings back nothing of a process that is back and closes its connections', async () => {
+    for (let back = 1, over = false; !over; back++) {
+      for (let left = back; ; left++) {
+        const met = await meet(back, (command, leave) => command === left && leave())
+        over = met.commands < back
+        if (met.commands < left) break
+        expect([...met.left.keys()], `back at command ${back}, left at ${left}`).toEqual([])
+      }
     }
   })
 })

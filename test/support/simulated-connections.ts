@@ -46,8 +46,8 @@ export class SimulatedConnections {
           const [command, first = '', second = ''] = args.slice(2 + 3 * index)
           if (command === 'HSET') this.#hashOf(key).set(first, second)
           if (command === 'HDEL') this.#hashOf(key).delete(first)
-          if (command === 'SADD') this.#setOf(key).add(first)
-          if (command === 'SREM') this.#setOf(key).delete(first)
+          if (command === 'ZADD') this.#setOf(key).add(second)
+          if (command === 'ZREM') this.#setOf(key).delete(first)
         }
         return null
       }
