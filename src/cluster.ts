@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { ClusterEvents } from './base/cluster-events.js'
+import { ClosedError } from './base/errors.js'
 import type { Json } from './base/json.js'
 import { type SharedBus, type SharesBus, sharedBus } from './bus/shared-bus.js'
 import { assembleCluster, type ClusterAssembly } from './cluster-assembly.js'
@@ -59,6 +60,7 @@ export class SessionCluster extends EventEmitter<ClusterEvents> implements Share
 
   /** Makes this process a node of the cluster. Rejects with NodeIdConflictError if another one lives under its id. */
   async start(): Promise<void> {
+    if (this.#ended !== undefined) throw new ClosedError('cluster')
     // Who finds this node has to be heard by it.
     await this.#parts.inbox.open()
     await this.#parts.membership.start()

@@ -31,7 +31,10 @@ interface ChannelListener {
   trustChanged?(): void
 }
 
-/** All channels of one process, heard on one line per primary, for as long as anybody listens to one. */
+/**
+ * All channels of one process, heard on one line per primary, for as long as anybody listens to one, and until they are stopped:
+ * whoever has stopped them closes the client next, and a line that was opened after that would be closed by nobody.
+ */
 export class Lines {
   readonly #options: LinesOptions
   readonly #lines = new Map<string, Line>()
@@ -40,6 +43,7 @@ export class Lines {
   #nonces = 0
   /** The cluster has more primaries than the client knows: what they publish may not come through any line. */
   #unknownPrimaries = false
+  #stopped = false
 
   constructor(options: LinesOptions) {
     this.#options = options
@@ -54,8 +58,9 @@ export class Lines {
     return this.#options.probeEvery
   }
 
-  /** Listens to a channel, until the answer is called. */
+  /** Listens to a channel, until the answer is called. After `stop` nothing is heard. */
   carry(channel: string, listener: ChannelListener): () => void {
+    if (this.#stopped) return () => {}
     const first = this.#listeners.size === 0
     const others = this.#listeners.get(channel)
     if (others) others.add(listener)
@@ -66,7 +71,13 @@ export class Lines {
     return () => this.#leave(channel, listener)
   }
 
+  /** For good. */
   stop(): void {
+    this.#stopped = true
+    this.#close()
+  }
+
+  #close(): void {
     this.#lookTimer.cancel()
     this.#listeners.clear()
     for (const line of this.#lines.values()) line.stop()
@@ -198,6 +209,6 @@ export class Lines {
     const listeners = this.#listeners.get(channel)
     listeners?.delete(listener)
     if (listeners?.size === 0) this.#listeners.delete(channel)
-    if (this.#listeners.size === 0) this.stop()
+    if (this.#listeners.size === 0) this.#close()
   }
 }

@@ -1,8 +1,8 @@
 // Stores on a SessionCluster share its connections: one for commands and one that listens, whatever is switched on.
 
 import type { Redis } from 'ioredis'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { ClusteredRedisStore, type SessionCluster, type StoreOptions } from '../../src/index.js'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { ClosedError, ClusteredRedisStore, type SessionCluster, type StoreOptions } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
@@ -96,6 +96,21 @@ describe('stores on a cluster', () => {
     await cluster.shutdown()
     expect((await store.health()).status).toBe('degraded')
     expect(store.originOf((await store.get('one')) as object)).toBe('redis')
+  })
+
+  it('and all else open no subscriber once their cluster was shut down: nobody would close it', async () => {
+    for (const open of [openCluster, startCluster]) {
+      const redis = server.client()
+      await redis.ping()
+      const cluster = await open({ redis })
+      await cluster.shutdown()
+      const opened = vi.spyOn(redis, 'duplicate')
+      await expect(cluster.start()).rejects.toBeInstanceOf(ClosedError)
+      cluster.connections.on('attached', () => {})
+      const store = storeOn(cluster)
+      expect((await store.health()).status).toBe('degraded')
+      expect(opened).not.toHaveBeenCalled()
+    }
   })
 
   it('take no client of their own, and nothing else for a cluster', async () => {
