@@ -51,6 +51,7 @@ export class Inbox {
   readonly #heard = new Sequence()
   #asked = 0
   #leave: (() => void) | undefined
+  #stopOpening: () => void = () => {}
   #opened: Promise<void> | undefined
 
   constructor(options: InboxOptions) {
@@ -61,17 +62,23 @@ export class Inbox {
     })
   }
 
-  /** Resolves when everything that is sent to this process from now on is heard, or after `deadline`: then it is heard later. */
+  /**
+   * Resolves when everything that is sent to this process from now on is heard, or after `deadline`: then it is heard later. At
+   * once when it is closed.
+   */
   open(): Promise<void> {
     const { lines, keys, run, clock, deadline } = this.#options
     this.#opened ??= new Promise(resolve => {
       const cancelTimer = clock.after(deadline, resolve)
+      const done = () => {
+        cancelTimer()
+        resolve()
+      }
+      this.#stopOpening = done
       this.#leave = lines.carry(keys.inboxOf(run), {
         message: text => this.#receive(text),
         hearing(all) {
-          if (!all) return
-          cancelTimer()
-          resolve()
+          if (all) done()
         },
       })
     })
@@ -80,6 +87,7 @@ export class Inbox {
 
   close(): void {
     this.#leave?.()
+    this.#stopOpening()
     for (const question of [...this.#questions.values()]) question.giveUp()
   }
 

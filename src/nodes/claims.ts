@@ -3,6 +3,7 @@ import { duration, metaOf, nameOf, orElse, whole } from '../base/checks.js'
 import type { Clock } from '../base/clock.js'
 import { ClaimTakenError, type Owner, StaleTokenError } from '../base/cluster-errors.js'
 import type { JsonObject } from '../base/json.js'
+import { Wait } from '../base/wait.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
 import type { Script } from '../redis/script.js'
 import { Claim } from './claim.js'
@@ -67,15 +68,15 @@ export class Claims {
     const meta = metaOf('meta', options.meta)
     for (;;) {
       // Listened to before it is asked for: it may be released while the answer is on its way.
-      const released = this.#listen(given)
+      const { released, stop } = this.#listen(given)
       try {
         const answer = await this.#attempt(given, ttl, meta)
         if (answer instanceof Claim) return answer
         const patience = giveUpAt - clock.monotonic()
         if (patience <= 0) throw answer.refused
-        await released.within(Math.min(answer.left, patience, askEvery))
+        await released.within(Math.min(answer.left, patience, askEvery), clock)
       } finally {
-        released.stop()
+        stop()
       }
     }
   }
@@ -166,26 +167,21 @@ export class Claims {
     for (const claim of [...this.#held.values()]) claim.lose('the lease of the node is over')
   }
 
-  #listen(name: string): { within(ms: number): Promise<void>; stop(): void } {
-    const { registry, clock } = this.#options
-    let released = false
-    let go = () => {}
-    const stop = registry.onRelease(other => {
-      if (other !== name) return
-      released = true
-      go()
-    })
+  /** Until a name is released, or this node has left: then there is nothing to wait for. */
+  #listen(name: string): { released: Wait; stop: () => void } {
+    const { registry, membership } = this.#options
+    const released = new Wait()
+    const stops = [
+      registry.onRelease(other => {
+        if (other === name) released.cutShort()
+      }),
+      membership.onEnd(() => released.cutShort()),
+    ]
     return {
-      within: ms =>
-        new Promise(resolve => {
-          if (released) return resolve()
-          const cancel = clock.after(Math.max(1, ms), resolve)
-          go = () => {
-            cancel()
-            resolve()
-          }
-        }),
-      stop,
+      released,
+      stop() {
+        for (const stop of stops) stop()
+      },
     }
   }
 

@@ -1,8 +1,9 @@
-import { type Clock, pause } from '../base/clock.js'
+import type { Clock } from '../base/clock.js'
 import { FencedError, NodeIdConflictError, type Owner } from '../base/cluster-errors.js'
 import type { EmitClusterEvent, NodeRef } from '../base/cluster-events.js'
 import { ClosedError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { Wait } from '../base/wait.js'
 import type { Change } from './directory.js'
 import { Lease, type LeaseState } from './lease.js'
 import type { Registry } from './registry.js'
@@ -43,6 +44,7 @@ export class Membership {
   readonly #options: MembershipOptions
   readonly #lease: Lease
   readonly #dependants: Dependant[] = []
+  readonly #ending = new Set<() => void>()
   #starting: Promise<void> | undefined
 
   constructor(options: MembershipOptions) {
@@ -109,6 +111,12 @@ export class Membership {
     this.#dependants.push(dependant)
   }
 
+  /** Tells when this node leaves, for what waits, until the answer is called. */
+  onEnd(listener: () => void): () => void {
+    this.#ending.add(listener)
+    return () => void this.#ending.delete(listener)
+  }
+
   get isActive(): boolean {
     return this.state === 'active' || this.state === 'suspect'
   }
@@ -163,24 +171,59 @@ export class Membership {
   }
 
   leave(): Promise<void> {
-    return this.#lease.leave()
+    const left = this.#lease.leave()
+    for (const listener of [...this.#ending]) listener()
+    return left
   }
 
   async #start(): Promise<void> {
     const { registry, onNodeIdConflict, node, clock, logger } = this.#options
-    const first = await this.#lease.join(onNodeIdConflict === 'takeover' ? 'takeover' : 'join')
-    for (let reply = first; reply.status === 'taken'; reply = await this.#lease.join('join')) {
-      const renewed = first.status === 'taken' && first.deadline !== reply.deadline
-      if (onNodeIdConflict === 'reject' || renewed)
-        throw new NodeIdConflictError({ ...ownerOf(reply.by), node: node.id })
-      logger.info('the node waits for the lease of its predecessor to end', {
-        nodeId: node.id,
-        ms: reply.left,
-      })
-      await pause(clock, Math.max(1, reply.left))
+    const how = onNodeIdConflict === 'takeover' ? 'takeover' : 'join'
+    let looked = false
+    /** The end of a lease that was waited for in full. */
+    let awaited: number | undefined
+    for (;;) {
+      // Listened to before it is asked for: the predecessor may leave while the answer is on its way.
+      const { wait, stop } = this.#listen()
+      try {
+        const reply = await this.#lease.join(how)
+        if (reply.status !== 'taken') break
+        const { left: ms, deadline } = reply
+        if (onNodeIdConflict === 'reject' || (awaited ?? deadline) !== deadline)
+          throw new NodeIdConflictError({ ...ownerOf(reply.by), node: node.id })
+        if (looked) {
+          logger.info('the node waits for the lease of its predecessor to end', { nodeId: node.id, ms })
+          awaited = (await wait.within(ms, clock)) ? undefined : deadline
+        } else {
+          // Only of who is known here is it heard that he leaves; and he may have left by now, so that it is asked again.
+          await registry.look()
+          looked = true
+        }
+      } finally {
+        stop()
+      }
       this.#checkOpen()
     }
     await registry.look()
+  }
+
+  /** Until nobody has the id of this node any more, or it has left itself. */
+  #listen(): { wait: Wait; stop: () => void } {
+    const { registry, node } = this.#options
+    const wait = new Wait()
+    const isGone = ({ before, after }: Change) => before?.node?.id === node.id && !after
+    const stops = [
+      registry.listen(changes => {
+        if (changes.some(isGone)) wait.cutShort()
+      }),
+      this.onEnd(() => wait.cutShort()),
+    ]
+    return {
+      wait,
+      stop() {
+        for (const stop of stops) stop()
+      },
+    }
   }
 
   #checkOpen(): void {

@@ -4,7 +4,7 @@
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.js'
-import { ClaimTakenError, StaleTokenError } from '../../src/index.js'
+import { ClaimTakenError, ClosedError, StaleTokenError } from '../../src/index.js'
 import { type RedisServer, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
@@ -112,6 +112,17 @@ describe('a claim', () => {
     const began = performance.now()
     await expect(b.claims.acquire('x', { wait: 200 })).rejects.toThrow(ClaimTakenError)
     expect(performance.now() - began).toBeGreaterThan(190)
+  })
+
+  it('is waited for no longer by a node that leaves', async () => {
+    const registry = { ...registryOn(server), ...SLOW }
+    const [a, b] = [await startCluster(registry), await startCluster(registry)]
+    await a.claims.acquire('x')
+    const refused = expect(b.claims.acquire('x', { wait: 100_000 })).rejects.toBeInstanceOf(ClosedError)
+    // What it has asked before is answered by then.
+    await b.claims.resolve('x')
+    await b.shutdown()
+    await refused
   })
 
   it('lives on by its renewals', async () => {

@@ -2,8 +2,15 @@
 
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { ClusteredRedisStore, NodeIdConflictError, type SessionCluster } from '../../src/index.js'
+import {
+  ClosedError,
+  ClusteredRedisStore,
+  type ClusterOptions,
+  NodeIdConflictError,
+  type SessionCluster,
+} from '../../src/index.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
+import { startStopwatch } from '../support/stopwatch.js'
 import { startProxy } from '../support/tcp-proxy.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
@@ -269,6 +276,44 @@ describe('two processes with one node id', () => {
       owner: { node: 'same', boot: a.boot, endpoint: '10.0.0.1:1' },
     })
     expect(a.state).toBe('active')
+  })
+
+  /** Long enough for nobody to wait for its end. */
+  const LONG = { leaseTtl: 600_000, heartbeat: 200_000 }
+
+  /** A second process, and a promise of the moment in which it waits for the first. */
+  function openSecond(options: ClusterOptions) {
+    let waits = () => {}
+    const waiting = new Promise<void>(resolve => (waits = resolve))
+    const info = (what: string) => what.startsWith('the node waits') && waits()
+    const logger = { debug() {}, info, warn() {}, error() {} }
+    return { second: openCluster({ ...options, logger }), waiting }
+  }
+
+  it("'wait': the second is a node as soon as the first leaves, however long its lease would last", async () => {
+    const options = { ...registryOn(server), ...LONG, nodeId: 'same' }
+    const first = await startCluster(options)
+    const { second, waiting } = openSecond(options)
+    const started = second.start()
+    await waiting
+    const elapsed = startStopwatch()
+    await first.shutdown()
+    await started
+    expect(elapsed()).toBeLessThan(5_000)
+    const third = openCluster(options)
+    await Promise.all([second.shutdown(), third.start()])
+    expect(third.state).toBe('active')
+  })
+
+  it("'wait': whoever is shut down waits no longer", async () => {
+    const options = { ...registryOn(server), ...LONG, nodeId: 'same' }
+    const first = await startCluster(options)
+    const { second, waiting } = openSecond(options)
+    const refused = expect(second.start()).rejects.toBeInstanceOf(ClosedError)
+    await waiting
+    await second.shutdown()
+    await refused
+    expect([first.state, second.state]).toEqual(['active', 'ended'])
   })
 
   it("'reject': it rejects at once", async () => {
