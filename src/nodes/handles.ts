@@ -2,6 +2,7 @@ import { nameOf } from '../base/checks.js'
 import { HandleTakenError } from '../base/cluster-errors.js'
 import type { NodeRef } from '../base/cluster-events.js'
 import type { StoreError } from '../base/errors.js'
+import { KeyedOrder } from '../base/keyed-order.js'
 import type { Logger } from '../base/logger.js'
 import { pairsOf } from '../base/pairs.js'
 import type { GuardedPort } from '../redis/guarded-port.js'
@@ -28,8 +29,12 @@ interface HandlesOptions {
 export class Handles {
   readonly #options: HandlesOptions
   readonly #own = new Set<string>()
+  /** Of one handle, what was asked for last is done last. */
+  readonly #order = new KeyedOrder()
   /** Whether all of them are to be registered anew. */
   #lost = false
+  /** While they are. It never rejects. */
+  #anew: Promise<void> | undefined
 
   /** Made by a SessionCluster. @internal */
   constructor(options: HandlesOptions) {
@@ -40,7 +45,7 @@ export class Handles {
       },
       renewed: fresh => {
         this.#lost ||= fresh
-        if (this.#lost) void this.#registerAnew()
+        if (this.#lost) this.#beginAnew()
       },
     }
     options.membership.depend(dependant)
@@ -49,18 +54,24 @@ export class Handles {
   /** Makes the handle lead to this node. Rejects with HandleTakenError if it leads to another that lives. */
   async register(handle: string): Promise<void> {
     const given = nameOf('handle', handle)
-    const [taken] = await this.#register([given])
-    if (taken) throw taken
-    this.#own.add(given)
+    await this.#order.after(given, async () => {
+      const [taken] = await this.#register([given])
+      if (taken) throw taken
+      this.#own.add(given)
+    })
   }
 
   /** False if it was not this node's; then it stays where it is. */
   async remove(handle: string): Promise<boolean> {
     const given = nameOf('handle', handle)
     const { port, keys, membership } = this.#options
-    this.#own.delete(given)
-    const boot = membership.active()
-    return (await port.run(removeHandleScript, [keys.handles, keys.handlesOf(boot)], [boot, given])) === 1
+    return this.#order.after(given, async () => {
+      this.#own.delete(given)
+      // What is under way may hold it, and may be sent again: it would bring it back.
+      await this.#anew
+      const boot = membership.active()
+      return (await port.run(removeHandleScript, [keys.handles, keys.handlesOf(boot)], [boot, given])) === 1
+    })
   }
 
   /** The node that it leads to, as Redis says now; null if it leads nowhere. */
@@ -90,17 +101,22 @@ export class Handles {
     )
   }
 
+  /** One run after the other. If they are lost once more meanwhile, the next heartbeat begins another. */
+  #beginAnew(): void {
+    this.#anew ??= this.#registerAnew().finally(() => {
+      this.#anew = undefined
+    })
+  }
+
   /** Redis has lost them, or this node has another boot. What another has taken meanwhile is left to it. */
   async #registerAnew(): Promise<void> {
     this.#lost = false
     const { logger } = this.#options
     const waiting = [...this.#own]
     try {
-      for (
-        let next = waiting.splice(0, REGISTERED_AT_ONCE);
-        next.length > 0;
-        next = waiting.splice(0, REGISTERED_AT_ONCE)
-      ) {
+      while (waiting.length > 0) {
+        // Without those that were removed since.
+        const next = waiting.splice(0, REGISTERED_AT_ONCE).filter(handle => this.#own.has(handle))
         for (const { handle, message } of await this.#register(next)) {
           this.#own.delete(handle)
           logger.warn('a handle was lost', { reason: message })

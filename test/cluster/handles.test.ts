@@ -3,6 +3,9 @@
 import type { Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { HandleTakenError } from '../../src/index.js'
+import { Handles } from '../../src/nodes/handles.js'
+import type { Dependant } from '../../src/nodes/membership.js'
+import type { Script } from '../../src/redis/script.js'
 import { type RedisServer, realRedis, startRedis } from '../support/redis-server.js'
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
@@ -18,7 +21,54 @@ beforeAll(async () => {
   admin = server.client()
 })
 
+/** Handles of a node whose Redis executes a registration when it is told to, as one does to which it is sent again. */
+function slowHandles() {
+  const stands = new Set<string>()
+  const dependants: Dependant[] = []
+  let held: Promise<void> | undefined
+  const run = async ({ name }: Script, _keys: readonly string[], args: readonly string[]) => {
+    if (name === 'remove a handle') return stands.delete(String(args[1])) ? 1 : 0
+    await held
+    for (const handle of args.slice(2)) stands.add(handle)
+    return []
+  }
+  const membership = {
+    depend: (each: Dependant) => dependants.push(each),
+    active: () => 'boot',
+    field: 'n/a',
+  }
+  const keys = { handles: 'handles', handlesOf: (boot: string) => `handles:${boot}` }
+  const options = { port: { run }, keys, membership, logger: { warn() {} } } as unknown
+  return {
+    handles: new Handles(options as ConstructorParameters<typeof Handles>[0]),
+    stands,
+    /** Redis has lost them, and has them again when the answer is called. */
+    lose() {
+      let restore = () => {}
+      held = new Promise(resolve => {
+        restore = resolve
+      })
+      stands.clear()
+      for (const each of dependants) each.renewed?.(true, '')
+      return restore
+    },
+  }
+}
+
 describe('a handle', () => {
+  it('that is removed while all are registered anew does not come back', async () => {
+    const { handles, stands, lose } = slowHandles()
+    const names = Array.from({ length: 201 }, (_, nth) => `handle ${nth}`)
+    for (const name of names) await handles.register(name)
+    const restore = lose()
+    // One of those that are under way, one of those that are sent next, and one that is registered again.
+    const removed = Promise.all([handles.remove('handle 0'), handles.remove('handle 200')])
+    const replaced = Promise.all([handles.remove('handle 7'), handles.register('handle 7')])
+    restore()
+    await Promise.all([removed, replaced])
+    expect([...stands].sort()).toEqual(names.slice(1, 200).sort())
+  })
+
   it('leads to its node and endpoint; one that nobody has registered leads nowhere', async () => {
     const { a, b } = await startTwo(server, { meta: { zone: 'z' } })
     await a.handles.register('actor:1')
