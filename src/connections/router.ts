@@ -4,10 +4,11 @@ import { KeyedOrder } from '../base/keyed-order.js'
 import type { Logger } from '../base/logger.js'
 import { reasonOf } from '../base/reason-of.js'
 import type { Inbox } from '../inbox/inbox.js'
-import type { Asked } from '../inbox/question.js'
+import { type Asked, together } from '../inbox/question.js'
 import type { Registry } from '../nodes/registry.js'
 import type { RegistryKeys } from '../nodes/registry-keys.js'
 import type { Runs } from '../nodes/runs.js'
+import { type Batch, batchesFor, sendInTurns } from './batches.js'
 import type { Connection } from './connection.js'
 import type { ConnectionDirectory } from './connection-directory.js'
 import { partsOf } from './connection-id.js'
@@ -22,7 +23,7 @@ export interface Dispatch {
   readonly body: Json
 }
 
-/** What a node does with what is meant for some of its connections, and says of it. */
+/** What a node does with what is meant for some of its connections, and says of it: counts, if they may be many. */
 type Serve = (connections: readonly Connection[], body: Json) => Json | Promise<Json>
 
 interface Holder {
@@ -132,13 +133,21 @@ export class Router {
   #send(dispatch: Dispatch, timeout: number | undefined, found: Found) {
     const { inbox, logger } = this.#options
     const { topic, to, except, body } = dispatch
-    const message = { to, except, body } as unknown as Json
-    const runs = found.unlisted ? [] : [...found.holders.keys()]
-    if (timeout !== undefined)
-      return { found, told: undefined, asked: inbox.ask(runs, topic, message, timeout) }
+    const lists = batchesFor(found.unlisted ? [] : [...found.holders.keys()], to, except)
+    const messageOf = (batch: Batch) => ({ to: batch.to, except: batch.except, body }) as unknown as Json
+    if (timeout !== undefined) {
+      const ask = (batch: Batch) => inbox.ask(batch.runs, topic, messageOf(batch), timeout)
+      // Who is silent is not asked for the rest.
+      const asked = lists.map(list => sendInTurns(list, ask, ({ missing }) => missing.length > 0))
+      return { found, told: undefined, asked: Promise.all(asked).then(all => together(all.flat())) }
+    }
     const failed = ({ message: reason }: Error) =>
       logger.warn('a message could not be sent to a node', { reason })
-    const told = Promise.all(runs.map(run => inbox.tell(run, topic, message).catch(failed)))
+    const tell = (batch: Batch) => {
+      const message = messageOf(batch)
+      return Promise.all(batch.runs.map(run => inbox.tell(run, topic, message).catch(failed)))
+    }
+    const told = Promise.all(lists.map(list => sendInTurns(list, tell, () => false)))
     return { found, told, asked: undefined }
   }
 

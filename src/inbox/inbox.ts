@@ -13,6 +13,7 @@ import {
   type NodeMessage,
   type NodeMessageBody,
   type Outcome,
+  shortened,
 } from './node-message.js'
 import { type Asked, Question } from './question.js'
 import { Sequence } from './sequence.js'
@@ -146,7 +147,7 @@ export class Inbox {
     const outcome = await this.#heed(topic, body, from)
     if (message.kind === 'tell') return
     // Who has asked waits for it no longer than it has said.
-    await this.#send(from, { kind: 'answer', ask: message.ask, outcome }).catch(() => {})
+    await this.#send(from, { kind: 'answer', ask: message.ask, outcome: shortened(outcome) }).catch(() => {})
   }
 
   async #heed(topic: string, body: Json, from: string): Promise<Outcome> {

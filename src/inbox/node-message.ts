@@ -19,6 +19,15 @@ export interface Failure {
 /** What has become of a question. */
 export type Outcome = { readonly body: Json } | { readonly failure: Failure }
 
+/** In characters. What a handler throws may be of any length, and too long an answer cuts off whoever has asked. */
+const LONGEST_FAILURE = 1_024
+
+export function shortened(outcome: Outcome): Outcome {
+  if (!('failure' in outcome)) return outcome
+  const { reason, message } = outcome.failure
+  return { failure: { reason, message: String(message).slice(0, LONGEST_FAILURE) } }
+}
+
 export type NodeMessageBody =
   | { readonly kind: 'tell'; readonly topic: string; readonly body: Json }
   | { readonly kind: 'ask'; readonly topic: string; readonly body: Json; readonly ask: number }

@@ -82,6 +82,19 @@ describe.skipIf(!realRedis())('a request', () => {
     expect((await asked('unserialisable')).message).toMatch(/JSON cannot hold it/)
   })
 
+  it('is told no more of what its handler throws than it can bear', async () => {
+    const { a, b } = await startNodes(server.url, ['a', 'b'])
+    b.cluster.handle('throws', () => {
+      throw new Error('x'.repeat(1_000_000))
+    })
+    const monitor = await Monitor.start(server.port)
+    const error = await errorOf(a.cluster.request({ node: 'b' }, 'throws'))
+    const published = (await monitor.told(admin)).filter(args => args.some(arg => arg.length > 10_000))
+    monitor.stop()
+    expect(published).toEqual([])
+    expect(error.message).toBe(`The node 'b': ${'x'.repeat(1_024)}`)
+  })
+
   it('without a handler, or without anybody to be asked, says so at once', async () => {
     const { a, b } = await startNodes(server.url, ['a', 'b'])
     await b.cluster.services.register(service('world'))

@@ -364,6 +364,37 @@ describe.skipIf(!realRedis())('the way', () => {
     await until(() => inD.transport.received.length === 2)
   })
 
+  it('to a list of any length goes to each node in batches of its own', async () => {
+    const { a, b, c } = await startNodes(server.url, ['a', 'b', 'c'], { cluster: QUIET })
+    const inB = await Promise.all(Array.from({ length: 3 }, () => b.attach()))
+    const inC = await c.attach()
+    const [ofB, ofC] = [runOf(inB[0] as Attached), runOf(inC)]
+    const gone = Array.from({ length: 20_000 }, (_, nth) => `b~${ofB}~z${nth.toString(36)}`)
+    const [first, ...others] = inB.map(({ connection }) => connection.id)
+    const connection = [first, inC.connection.id, ...gone, ...others] as string[]
+    const monitor = await Monitor.start(server.port)
+    const receipt = { matched: 20_004, delivered: 4, slow: 0, gone: 20_000 }
+    const nodes = { acked: ['b', 'c'], missing: [] }
+    expect(await a.cluster.send({ connection }, 'x', { ack: true })).toEqual({ ...receipt, nodes })
+    const except = { connection: [...gone, first] as string[] }
+    expect(await a.cluster.send({ connection, except }, 'y', { ack: true })).toMatchObject({ delivered: 3 })
+    expect(await a.cluster.send({ all: true, except: { connection: first as string } }, 'z')).toBeDefined()
+    const closed = { matched: 20_004, closed: 20_004, nodes }
+    expect(await a.cluster.connections.close({ connection })).toEqual(closed)
+    const published = (await monitor.told(admin)).filter(([, channel]) => channel?.includes('inbox:'))
+    monitor.stop()
+    for (const [, channel = '', message = ''] of published) {
+      expect(message.length).toBeLessThan(32 * 1024)
+      if (channel.endsWith(ofC)) expect(message).not.toContain(ofB)
+    }
+    expect([...inB, inC].map(({ transport }) => transport.received)).toEqual([
+      ['x'],
+      ['x', 'y', 'z'],
+      ['x', 'y', 'z'],
+      ['x', 'y', 'z'],
+    ])
+  })
+
   it('leads back to nobody: no echo, and what is heard is not sent on', async () => {
     const { a, b, c } = await startNodes(server.url, ['a', 'b', 'c'], { cluster: QUIET })
     const all = await Promise.all([a, b, c].map(node => node.attach({ userId: 'ada' })))

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Json } from '../../src/base/json.js'
 import { decodeNodeMessage, encodeNodeMessage, type NodeMessage } from '../../src/inbox/node-message.js'
 import { payloadOf } from '../../src/inbox/payload.js'
-import { Question } from '../../src/inbox/question.js'
+import { Question, together } from '../../src/inbox/question.js'
 import { Sequence } from '../../src/inbox/sequence.js'
 import { OptionError, PayloadTooLargeError } from '../../src/index.js'
 import { oddValue } from '../properties/odd-values.js'
@@ -97,6 +98,24 @@ describe('a question', () => {
       }),
       runs(200),
     )
+  })
+})
+
+describe('several questions as one', () => {
+  const asked = (answers: object, failed: string[] = [], missing: string[] = []) => ({
+    answers: new Map<string, Json>(Object.entries(answers)),
+    failures: new Map(failed.map(run => [run, { reason: 'failed' as const, message: 'no' }])),
+    missing,
+  })
+
+  it('add up what was counted, and know who has not answered all of them', () => {
+    const first = asked({ a: { matched: 2, slow: 1 }, b: { matched: 1 }, c: 'x' }, ['d'], ['e'])
+    const second = asked({ a: { matched: 3 }, d: { matched: 1 } }, ['b', 'e'])
+    expect(together([first, second])).toEqual(
+      asked({ a: { matched: 5, slow: 1 }, c: 'x' }, ['d', 'b'], ['e']),
+    )
+    expect(together([first])).toBe(first)
+    expect(together([])).toEqual(asked({}))
   })
 })
 
