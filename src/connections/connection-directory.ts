@@ -101,9 +101,11 @@ export class ConnectionDirectory {
     return found
   }
 
-  /** All connections of one process, in batches. One that is attached meanwhile may be missing. */
+  /** All connections of one process, in batches, each of them once. One that is attached meanwhile may be missing. */
   async *scan(run: string): AsyncGenerator<StoredRow[]> {
     const places = this.#placesOf(run)
+    // HSCAN names some twice where the hash shrinks meanwhile.
+    const seen = new Set<string>()
     let cursor = '0'
     do {
       const [now, next, ...stored] = await this.#ask(scanRowsScript, places, [cursor, ROWS_READ])
@@ -111,7 +113,7 @@ export class ConnectionDirectory {
       for (let index = 0; index < stored.length; index += 3) {
         addTo(found, stored.slice(index, index + 3), Number(now))
       }
-      yield found
+      yield found.filter(({ number }) => !seen.has(number) && seen.add(number))
       cursor = String(next)
     } while (cursor !== '0')
   }

@@ -2,7 +2,11 @@
 
 import type { Cluster, Redis } from 'ioredis'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { ConnectionDirectory } from '../../src/connections/connection-directory.js'
+import { rowText } from '../../src/connections/row.js'
 import { ConnectionClosedError, FencedError, OptionError, SessionRevokedError } from '../../src/index.js'
+import { RegistryKeys } from '../../src/nodes/registry-keys.js'
+import type { GuardedPort } from '../../src/redis/guarded-port.js'
 import { openCluster, startCluster } from '../cluster/open-cluster.js'
 import { Monitor } from '../support/monitor.js'
 import { type RedisCluster, startRedisCluster } from '../support/redis-cluster.js'
@@ -278,6 +282,31 @@ describe.skipIf(!realRedis())('the list of connections', () => {
     expect(idsOf(await b.cluster.connections.list())).toEqual(idsOf(attached.map(each => each.connection)))
     expect((await b.cluster.connections.list({ user: 'many' })).length).toBe(500)
     expect(await b.cluster.connections.count()).toBe(1_500)
+  })
+
+  it('names none twice where the hash shrinks while it is read', async () => {
+    const row = rowText({
+      boot: '',
+      node: 'a',
+      kind: 'fake',
+      session: null,
+      user: null,
+      meta: {},
+      since: 1,
+      was: [],
+    })
+    const steps = [
+      [1, '7', '1', row, null, '2', row, null],
+      [2, '0', '2', row, null, '3', row, null],
+    ]
+    const port = { run: async () => steps.shift() } as unknown as GuardedPort
+    const directory = new ConnectionDirectory(
+      port,
+      new RegistryKeys('crs:', { clientPrefix: '', database: 0 }),
+    )
+    const numbers: string[] = []
+    for await (const batch of directory.scan('run')) numbers.push(...batch.map(({ number }) => number))
+    expect(numbers).toEqual(['1', '2', '3'])
   })
 
   it('takes a few commands for a thousand connections: no KEYS, and no two GETs for each', async () => {
