@@ -7,7 +7,7 @@ export class SessionRevokedError extends StoreError {
   }
 }
 
-/** The other side has left before the connection was attached. */
+/** The other side has left, or somebody has closed the connection, before it was attached. */
 export class ConnectionClosedError extends StoreError {
   constructor() {
     super('ERR_CONNECTION_CLOSED', 'The connection is closed')

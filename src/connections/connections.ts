@@ -74,7 +74,8 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
 
   /**
    * Makes a socket or stream a connection of this node, until it is closed. With a session it lives as long as that does:
-   * rejects with SessionRevokedError, and closes it, if there is no such session, or not any more.
+   * rejects with SessionRevokedError, and closes it, if there is no such session, or not any more; with ConnectionClosedError if it
+   * was closed meanwhile.
    */
   async attach(transport: Transport, options: AttachOptions = {}): Promise<Connection> {
     const { membership, clock, nodeId } = this.#options
@@ -183,7 +184,8 @@ export class Connections extends EventEmitter<ConnectionEventMap> {
     else await registrar.write(connection, 'attached', '')
     if (connection.isClosed) {
       if (this.#left) throw new ClosedError('cluster')
-      if (known && !hungUp) throw new SessionRevokedError()
+      // If not by the other side, then by the end of its session or by somebody who has closed it: Redis knows which.
+      if (known && !hungUp && !(await known.stands().catch(() => true))) throw new SessionRevokedError()
       // Others may have heard of it by now.
       if (!known) void registrar.write(connection, 'detached', 'it was closed by the other side')
       throw new ConnectionClosedError()

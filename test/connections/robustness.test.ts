@@ -77,6 +77,20 @@ describe('attaching', () => {
     }
     expect(await cluster.connections.list()).toEqual([])
   })
+
+  it('says that somebody has closed it, if somebody has, and not that its session is over (guards: who has closed)', async () => {
+    const { cluster, store } = await startHolder(registryOn(server))
+    await store.set('s', {})
+    const transport = new FakeTransport()
+    const closing = { code: 4000, reason: 'kicked' }
+    // Something is asked of Redis then, and no answer is here yet.
+    transport.onActivity = () =>
+      queueMicrotask(() => void cluster.connections.close({ user: 'ada' }, closing))
+    const attached = cluster.connections.attach(transport, { sessionId: 's', userId: 'ada' })
+    await expect(attached).rejects.toBeInstanceOf(ConnectionClosedError)
+    expect(transport.closings).toEqual([closing])
+    expect(await cluster.connections.list()).toEqual([])
+  })
 })
 
 it('a thousand connections are closed with 1001 when their node leaves, and soon', async () => {
