@@ -55,7 +55,9 @@ export class Nodes {
   }
 
   #info(node: NodeRef, report: unknown): NodeInfo {
-    const { stores = [] } = (isObject(report) ? report : {}) as Partial<NodeReport>
+    // It may be of a version that this code does not know.
+    const given: unknown = isObject(report) ? (report as Partial<NodeReport>).stores : undefined
+    const stores = Array.isArray(given) ? (given as unknown[]).filter(isStoreReport) : []
     const healthy = stores.every(store => store.healthy)
     return { ...node, self: node.boot === this.#options.boot(), healthy, stores }
   }
@@ -79,4 +81,10 @@ export class Nodes {
       if (now) this.#options.emit('node:up', now)
     }
   }
+}
+
+function isStoreReport(value: unknown): value is StoreReport {
+  if (!isObject(value)) return false
+  const { prefix, healthy } = value as Partial<Record<keyof StoreReport, unknown>>
+  return typeof prefix === 'string' && typeof healthy === 'boolean'
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { ClosedError } from '../base/errors.js'
+import { objectFrom } from '../base/json.js'
 import { pairsOf } from '../base/pairs.js'
 import { Timer } from '../base/timer.js'
 import type { Lines } from '../bus/lines.js'
@@ -153,9 +154,8 @@ export class Registry {
   /** What the nodes have last said of their stores, by their fields. */
   async reports(): Promise<Map<string, unknown>> {
     const stored = await this.#options.port.run(reportsScript, [this.keys.reports], [])
-    return new Map(
-      pairsOf(stored as unknown[]).map(([field, report]) => [String(field), JSON.parse(String(report))]),
-    )
+    const pairs = pairsOf(stored as unknown[])
+    return new Map(pairs.map(([field, report]) => [String(field), objectFrom(String(report))]))
   }
 
   get #age(): number {

@@ -159,6 +159,27 @@ describe('a node', () => {
     await until(async () => (await b.nodes.get('a'))?.stores.length === 0)
   })
 
+  it('is listed whatever another says of its stores', async () => {
+    const registry = { ...registryOn(server), leaseTtl: 60_000, cacheTtl: 0 }
+    const a = await startCluster(registry)
+    const reports = keysOf(registry)('reports')
+    const good = { prefix: 'b:', healthy: true, size: 1, hits: 0, misses: 0, hitRate: 0, trusted: true }
+    const said: [string, object[]][] = [
+      ['{"stores":5}', []],
+      ['no JSON', []],
+      ['{"stores":{"length":1}}', []],
+      [JSON.stringify({ stores: [null, 7, {}, { ...good, healthy: 'yes' }, good] }), [good]],
+    ]
+    for (const [nth] of said.entries()) {
+      await startCluster({ ...registry, heartbeat: 20_000, nodeId: `other-${nth}` })
+    }
+    await admin.hset(reports, ...said.flatMap(([text], nth) => [`n/other-${nth}`, text]))
+    const listed = await a.nodes.list()
+    expect(listed).toHaveLength(said.length + 1)
+    for (const [nth, [, stores]] of said.entries())
+      expect(listed.find(({ id }) => id === `other-${nth}`)).toMatchObject({ healthy: true, stores })
+  })
+
   it.skipIf(!realRedis())('is as it has last said, while Redis cannot be asked', async () => {
     const registry = registryOn(server)
     const proxy = await startProxy(server.port)
