@@ -42,7 +42,10 @@ export class ConnectionEvents {
 
   constructor(options: ConnectionEventsOptions) {
     this.#options = options
-    options.runs.onGone(run => this.#heard.forget(run))
+    options.runs.onGone(run => {
+      this.#heard.forget(run)
+      this.#heard.forget(sweeperOf(run))
+    })
   }
 
   /** From now on this node hears of the connections of others. */
@@ -73,7 +76,7 @@ export class ConnectionEvents {
 
   /** Of one that somebody has swept away, who hears of it as the others do. */
   sweptMessage(id: string, row: Row): string {
-    return this.#encode(`${this.#options.run}:sweep`, 'detached', id, row, 'its node is gone')
+    return this.#encode(sweeperOf(this.#options.run), 'detached', id, row, 'its node is gone')
   }
 
   #encode(from: string, event: ConnectionEventName, id: string, row: Row, reason: string): string {
@@ -91,4 +94,9 @@ export class ConnectionEvents {
     if (event !== 'attached' && event !== 'bound' && event !== 'detached') return
     this.#options.emit(event, infoOf(String(id), row), String(reason))
   }
+}
+
+/** Under which name a process tells of the connections of others. */
+function sweeperOf(run: string): string {
+  return `${run}:sweep`
 }

@@ -48,8 +48,8 @@ export class Inbox {
   readonly #options: InboxOptions
   readonly #handlers = new Map<string, Handler>()
   readonly #questions = new Map<number, Question>()
-  readonly #sent = new Map<string, number>()
   readonly #heard = new Sequence()
+  #sent = 0
   #asked = 0
   #leave: (() => void) | undefined
   #stopOpening: () => void = () => {}
@@ -126,8 +126,7 @@ export class Inbox {
 
   async #send(run: string, body: NodeMessageBody): Promise<void> {
     const { port, keys, run: from } = this.#options
-    const seq = (this.#sent.get(run) ?? 0) + 1
-    this.#sent.set(run, seq)
+    const seq = ++this.#sent
     const message = encodeNodeMessage({ from, seq, ...body })
     const channel = keys.inboxOf(run)
     // A client of Redis Cluster publishes on any server: what comes by two of them may come in another order.

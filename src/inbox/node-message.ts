@@ -6,7 +6,7 @@ const VERSION = 1
 interface Origin {
   /** The run of the process that has sent it. */
   readonly from: string
-  /** Counts what one process sends to another. */
+  /** Counts what one process sends, to whomever. */
   readonly seq: number
 }
 
