@@ -21,7 +21,7 @@ interface LinesOptions {
 }
 
 /** Who hears a channel. */
-interface ChannelListener {
+export interface ChannelListener {
   message(text: string): void
   /** Messages may have been missed. */
   missed?(reason: string): void
