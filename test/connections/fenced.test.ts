@@ -139,7 +139,7 @@ describe.skipIf(!realRedis())('a node that is paused for three leases', () => {
       expect(closing).toMatch(/^1008 session (expired|revoked)$/)
     await until(async () => (await a.cluster.connections.count({ user: 'bob' })) === 700)
     expect(await a.cluster.connections.count({ user: 'ada' })).toBe(0)
-    expect(await admin.scard(`${registry.keyPrefix}user:bob`)).toBe(700)
+    expect(await admin.zcard(`${registry.keyPrefix}user:bob`)).toBe(700)
     expect(own.every(({ transport }) => transport.isOpen)).toBe(true)
     // It was to be forgotten an hour after the end of its process.
     expect(await admin.pttl(activity)).toBeGreaterThan(0)

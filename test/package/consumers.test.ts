@@ -10,7 +10,7 @@ let tarball: string
 
 beforeAll(async () => {
   tarball = await pack(await mkdtemp(join(inject('runDirectory'), 'tarball-')))
-}, 120_000)
+}, 300_000)
 
 it('type-checks in a strict TypeScript project, with Express, Koa, ws and Socket.IO', async () => {
   const folder = await installConsumer('typescript-consumer', tarball, [

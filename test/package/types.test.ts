@@ -5,4 +5,4 @@ it('everything type-checks', async () => {
   const { code, output } = await runTool('tsc', ['-p', 'tsconfig.json'])
   expect(output).toBe('')
   expect(code).toBe(0)
-}, 120_000)
+}, 300_000)

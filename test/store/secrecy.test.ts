@@ -96,7 +96,7 @@ function expectSecret(words: string, id = ID): void {
 }
 
 async function storeThatTells(ear: Ear, options: StoreOptions<Data>): Promise<Store> {
-  return ear.listen(openStore({ logger: ear.logger, deadline: 150, ...options }))
+  return ear.listen(openStore({ logger: ear.logger, ...options }))
 }
 
 describe('no error, event or line of the log carries a session id or what is in a session', () => {
@@ -104,7 +104,10 @@ describe('no error, event or line of the log carries a session id or what is in 
     const ear = new Ear()
     const proxy = await startProxy(server.port)
     for (const options of [{}, { enableOfflineQueue: false }, { maxRetriesPerRequest: 0 }]) {
-      const store = await storeThatTells(ear, { redis: server.client({ port: proxy.port, ...options }) })
+      const store = await storeThatTells(ear, {
+        redis: server.client({ port: proxy.port, ...options }),
+        deadline: 150,
+      })
       await store.ready()
       await proxy.refuse(true)
       for (const connection of proxy.connections) connection.cut()
@@ -119,7 +122,7 @@ describe('no error, event or line of the log carries a session id or what is in 
   it('when Redis does not answer', async () => {
     const ear = new Ear()
     const paused = await startRedis()
-    const store = await storeThatTells(ear, { redis: paused.client() })
+    const store = await storeThatTells(ear, { redis: paused.client(), deadline: 150 })
     await store.ready()
     await paused.pause()
     expect(await ear.fail(...operations(store))).toBeGreaterThan(8)
@@ -283,7 +286,7 @@ describe('a store or a cluster that is printed', () => {
   })
 
   it('shows no id and no session of those in memory', async () => {
-    const store = await readyStore({ redis: server.client() })
+    const store = await readyStore({ redis: server.client(), prefix: 'printed:' })
     await store.set(ID, expressSession({ user: SECRET }))
     await store.get(ID)
     expect(store.coordinator.localCache.size).toBe(1)
