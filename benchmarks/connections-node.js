@@ -5,7 +5,7 @@ import { createAdapter } from '@socket.io/redis-adapter'
 import { ClusteredRedisStore, SessionCluster } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
 import { Server } from 'socket.io'
-import { answerWith } from './measuring/asked-process.js'
+import { answerWith, say } from './measuring/asked-process.js'
 import { collectGarbage } from './measuring/garbage.js'
 
 const [url = '', nodeId = ''] = process.argv.slice(2)
@@ -79,4 +79,4 @@ answerWith(async (/** @type {{ what: string, [name: string]: any }} */ { what, .
       throw new Error(`${what}?`)
   }
 })
-process.send?.({ answer: 'ready' })
+say('ready')

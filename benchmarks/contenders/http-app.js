@@ -6,7 +6,7 @@ import express from 'express'
 import session from 'express-session'
 import Koa from 'koa'
 import koaSession from 'koa-session'
-import { answerWith, startAsked } from '../measuring/asked-process.js'
+import { answerWith, say, startAsked } from '../measuring/asked-process.js'
 import { LIFE, sessionOf } from '../measuring/session-of.js'
 import { contendersNamed } from './contenders.js'
 import { openKoaStore } from './koa-stores.js'
@@ -101,7 +101,7 @@ if (process.argv[1] === THIS_FILE) {
   server.keepAliveTimeout = KEEP_ALIVE
   server.listen(0, '127.0.0.1', () => {
     const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-    process.send?.({ answer: port })
     answerWith(() => process.cpuUsage())
+    say(port)
   })
 }

@@ -1,10 +1,9 @@
 // @ts-check
 // A node in a process of its own that says when it has heard what: a bare message, and that a session has left its memory.
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Redis } from 'ioredis'
+import { answerWith, say, startAsked } from '../measuring/asked-process.js'
 import { readEach } from './deeds.js'
 
 const THIS_FILE = fileURLToPath(import.meta.url)
@@ -19,27 +18,21 @@ export function sharedClock() {
  * @param {string} channel of bare messages
  */
 export async function startObserver(url, channel) {
-  const child = fork(THIS_FILE, [url, channel])
-  await once(child, 'message')
+  const observer = startAsked(THIS_FILE, [url, channel])
+  await observer.heard()
   return {
     /** Resolves when it holds this session. @param {string} sid */
-    async hold(sid) {
-      child.send({ hold: sid })
-      await once(child, 'message')
-    },
+    hold: sid => observer.ask(sid),
     /** When it hears the next bare message, or loses the session it holds, in microseconds. */
-    async next() {
-      const [at] = await once(child, 'message')
-      return /** @type {number} */ (at)
-    },
-    end: () => child.disconnect(),
+    next: () => /** @type {Promise<number>} */ (observer.heard()),
+    end: observer.end,
   }
 }
 
 if (process.argv[1] === THIS_FILE) {
   const [url = '', channel = ''] = process.argv.slice(2)
   const bare = new Redis(url)
-  bare.on('message', () => process.send?.(sharedClock()))
+  bare.on('message', () => say(sharedClock()))
   await bare.subscribe(channel)
 
   // The store listens on a duplicate of its client: whoever listens there as well knows when it has just done so.
@@ -52,18 +45,16 @@ if (process.argv[1] === THIS_FILE) {
       queueMicrotask(() => {
         if (!holding || store.coordinator.localCache.size > 0) return
         holding = false
-        process.send?.(sharedClock())
+        say(sharedClock())
       })
     })
     return subscriber
   }
   const store = new ClusteredRedisStore({ redis: client })
   await store.ready()
-  process.on('message', async message => {
-    await readEach(store, [/** @type {{ hold: string }} */ (message).hold])
+  answerWith(async (/** @type {string} */ sid) => {
+    await readEach(store, [sid])
     holding = true
-    process.send?.('held')
   })
-  process.once('disconnect', () => process.exit())
-  process.send?.('ready')
+  say('ready')
 }

@@ -43,12 +43,23 @@ export function startAsked(file, args = [], execArgv = []) {
 
 /** @param {(question: never) => unknown} answerTo */
 export function answerWith(answerTo) {
+  endWithStarter()
   process.on('message', async question => {
     try {
-      process.send?.({ answer: await answerTo(/** @type {never} */ (question)) })
+      say(await answerTo(/** @type {never} */ (question)))
     } catch (error) {
       process.send?.({ failure: error instanceof Error ? error.stack : String(error) })
     }
   })
+}
+
+/** What was not asked. @param {unknown} [answer] */
+export function say(answer) {
+  process.send?.({ answer })
+}
+
+/** The one that has started this process may be gone before it is ready. */
+export function endWithStarter() {
+  if (!process.connected) process.exit()
   process.once('disconnect', () => process.exit())
 }

@@ -51,7 +51,7 @@ export const revocation = {
       took[RESOLVED]?.push(at - resolved)
       step(sid)
     }
-    observer.end()
+    await observer.end()
     const points = [0.5, 0.99].flatMap(share =>
       Object.entries(took).map(([contender, values]) => pointOf(contender, share, values, took[HOP] ?? [])),
     )

@@ -1,27 +1,25 @@
 // @ts-check
 // A server that is so many milliseconds away: what goes through takes half of that in each direction. Run as a process of its own.
-import { fork } from 'node:child_process'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { endWithStarter, say, startAsked } from '../measuring/asked-process.js'
 import { startAlarm } from './alarm.js'
-import { endWithParent } from './end-with-parent.js'
-import { firstMessage } from './first-message.js'
 
 const THIS_FILE = fileURLToPath(import.meta.url)
 
 /**
  * @param {string} url
  * @param {number} roundTrip ms
- * @returns {Promise<{ url: string, stop: () => void }>}
+ * @returns {Promise<{ url: string, stop: () => Promise<void> }>}
  */
 export async function startDelayProxy(url, roundTrip) {
-  const child = fork(THIS_FILE, [new URL(url).port, String(roundTrip / 2)])
-  const port = await firstMessage(child)
-  return { url: `redis://127.0.0.1:${port}`, stop: () => child.disconnect() }
+  const proxy = startAsked(THIS_FILE, [new URL(url).port, String(roundTrip / 2)])
+  const port = await proxy.heard()
+  return { url: `redis://127.0.0.1:${port}`, stop: proxy.end }
 }
 
 if (process.argv[1] === THIS_FILE) {
-  endWithParent()
+  endWithStarter()
   const port = Number(process.argv[2])
   const delay = Number(process.argv[3])
   /** In the order in which they are due. @type {{ due: number, deliver: () => void }[]} */
@@ -54,6 +52,6 @@ if (process.argv[1] === THIS_FILE) {
     }
   })
   server.listen(0, '127.0.0.1', () => {
-    process.send?.(/** @type {import('node:net').AddressInfo} */ (server.address()).port)
+    say(/** @type {import('node:net').AddressInfo} */ (server.address()).port)
   })
 }
