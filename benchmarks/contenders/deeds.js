@@ -35,6 +35,22 @@ export async function readEach(store, sids) {
 }
 
 /**
+ * Others may be under way, who load something else.
+ *
+ * @param {Store} store
+ * @param {string} sid
+ * @returns {Promise<import('express-session').SessionData>}
+ */
+export function load(store, sid) {
+  return new Promise((resolve, reject) => {
+    store.get(sid, (error, session) => {
+      if (session) resolve(session)
+      else reject(error ?? new Error('There is no such session'))
+    })
+  })
+}
+
+/**
  * @param {Store} store
  * @param {string} sid
  * @param {import('express-session').SessionData} session
@@ -77,13 +93,7 @@ export function readTogether(store, sids) {
  * @param {string} sid
  */
 export async function passThrough(store, sid) {
-  // Others may be under way, who read something else.
-  const session = await new Promise((resolve, reject) => {
-    store.get(sid, (error, session) => {
-      if (session) resolve(session)
-      else reject(error ?? new Error('There is no such session'))
-    })
-  })
+  const session = await load(store, sid)
   lastRead = session
   await new Promise((resolve, reject) => {
     // Its type knows no error.

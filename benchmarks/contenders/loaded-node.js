@@ -1,14 +1,15 @@
 // @ts-check
 // A node that has so many requests each second to answer, however long each takes, in a process of its own.
-import { fork } from 'node:child_process'
+import { setTimeout as passed } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { ClusteredRedisStore } from 'clustered-redis-store'
-import { endWithParent } from '../servers/end-with-parent.js'
-import { firstMessage } from '../servers/first-message.js'
+import { answerWith, say, startAsked } from '../measuring/asked-process.js'
+import { oneByOne } from '../measuring/one-by-one.js'
 import { contendersNamed } from './contenders.js'
 import { passThrough } from './deeds.js'
 
 const THIS_FILE = fileURLToPath(import.meta.url)
+/** ms */
 const TICK = 5
 
 /**
@@ -27,19 +28,15 @@ const TICK = 5
  * @param {Users} users
  */
 export async function startLoadedNode(contender, redis, users) {
-  const child = fork(THIS_FILE, [contender, redis, JSON.stringify(users)])
-  await firstMessage(child)
+  const node = startAsked(THIS_FILE, [contender, redis, JSON.stringify(users)])
+  await node.heard()
   return {
-    go: () => void child.send('go'),
+    go: () => node.ask('go'),
     /** Empties its memory. */
-    forget: () => void child.send('forget'),
+    forget: () => node.ask('forget'),
     /** When it was asked, in the time of Date.now. Resolves when all is answered. */
-    stop: () => {
-      const asked = firstMessage(child)
-      child.send('stop')
-      return /** @type {Promise<number[]>} */ (asked)
-    },
-    end: () => child.disconnect(),
+    stop: () => /** @type {Promise<number[]>} */ (node.ask('stop')),
+    end: node.end,
   }
 }
 
@@ -57,8 +54,9 @@ function loadOn(store, { hot, rare, rareOnceIn, perSecond }) {
   const underWay = new Set()
   /** @type {number[]} */
   let asked = []
-  /** @type {NodeJS.Timeout | undefined} */
-  let ticking
+  let going = false
+  /** @type {Promise<void> | undefined} */
+  let arriving
   let number = 0
   const ask = () => {
     const sid =
@@ -69,17 +67,23 @@ function loadOn(store, { hot, rare, rareOnceIn, perSecond }) {
     underWay.add(request)
     asked.push(Date.now())
   }
+  const arrive = async () => {
+    const began = performance.now()
+    while (going) {
+      const due = ((performance.now() - began) * perSecond) / 1000
+      await oneByOne(Math.ceil(due - asked.length), ask)
+      await passed(TICK)
+    }
+  }
   return {
     go() {
-      const began = performance.now()
       asked = []
-      ticking = setInterval(() => {
-        const due = ((performance.now() - began) * perSecond) / 1000
-        while (asked.length < due) ask()
-      }, TICK)
+      going = true
+      arriving = arrive()
     },
     async stop() {
-      clearInterval(ticking)
+      going = false
+      await arriving
       await Promise.all(underWay)
       return asked
     },
@@ -87,16 +91,15 @@ function loadOn(store, { hot, rare, rareOnceIn, perSecond }) {
 }
 
 if (process.argv[1] === THIS_FILE) {
-  endWithParent()
   const [name = '', redis = '', users = ''] = process.argv.slice(2)
   const [contender] = contendersNamed(name)
   if (!contender) throw new Error(`There is no contender ${name}`)
   const store = await contender.open(redis)
   const { go, stop } = loadOn(store, JSON.parse(users))
-  process.on('message', async message => {
-    if (message === 'go') go()
-    if (message === 'forget' && store instanceof ClusteredRedisStore) store.coordinator.localCache.clear()
-    if (message === 'stop') process.send?.(await stop())
-  })
-  process.send?.('ready')
+  const forget = () => {
+    if (store instanceof ClusteredRedisStore) store.coordinator.localCache.clear()
+  }
+  const deeds = { go, forget, stop }
+  answerWith((/** @type {keyof typeof deeds} */ deed) => deeds[deed]())
+  say('ready')
 }

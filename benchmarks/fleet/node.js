@@ -3,8 +3,9 @@
 import { setTimeout as passed } from 'node:timers/promises'
 import { ClusteredRedisStore } from 'clustered-redis-store'
 import { Cluster } from 'ioredis'
-import { save } from '../contenders/deeds.js'
-import { answerWith } from '../measuring/asked-process.js'
+import { load as loadSession, passThrough, save } from '../contenders/deeds.js'
+import { answerWith, say } from '../measuring/asked-process.js'
+import { oneByOne } from '../measuring/one-by-one.js'
 import { sessionOf } from '../measuring/session-of.js'
 
 /**
@@ -42,28 +43,16 @@ const sids = Array.from({ length: SESSIONS }, (_, index) => `${process.pid}-${in
 let number = 0
 const nextSid = () => /** @type {string} */ (sids[++number % SESSIONS])
 
-/**
- * What express-session does with a request that changes nothing. There may be others at the same time.
- *
- * @param {string} sid
- */
-function pass(sid) {
-  return new Promise((resolve, reject) => {
-    const touched = (/** @type {unknown} */ error) => (error ? reject(error) : resolve(undefined))
-    store.get(sid, (error, session) => {
-      if (error || !session) reject(error ?? new Error('There is no such session'))
-      else store.touch(sid, session, touched)
-    })
-  })
-}
-
-const read = () => pass(nextSid())
+const read = () => passThrough(store, nextSid())
 const readMissing = () => {
   const sid = nextSid()
   store.evictFromCache(sid)
-  return pass(sid)
+  return passThrough(store, sid)
 }
-const write = () => save(store, nextSid(), { ...session, .../** @type {object} */ ({ number }) })
+const write = async () => {
+  const sid = nextSid()
+  await save(store, sid, Object.assign(await loadSession(store, sid), { number }))
+}
 
 /**
  * Each at its rate, made up for where a timer was late.
@@ -85,7 +74,9 @@ async function carry({ requests, misses, writes }, ms) {
   for (;;) {
     const elapsed = Math.min(ms, performance.now() - began)
     for (const each of deeds) {
-      for (; each.done < Math.floor((each.rate * elapsed) / 1000); each.done++) under.push(each.deed())
+      const due = Math.floor((each.rate * elapsed) / 1000)
+      await oneByOne(due - each.done, () => under.push(each.deed()))
+      each.done = Math.max(due, each.done)
     }
     if (elapsed === ms) break
     await passed(Math.min(TICK, ms - elapsed))
@@ -117,5 +108,5 @@ async function during({ ms, load }) {
 answerWith(during)
 await store.ready()
 for (const sid of sids) await save(store, sid, session)
-for (const sid of sids) await pass(sid)
-process.send?.({ answer: 'ready' })
+for (const sid of sids) await passThrough(store, sid)
+say('ready')

@@ -59,7 +59,7 @@ export const coldStart = {
         step(fleet.name)
       }
     }
-    for (const { end } of fleets) end()
+    for (const { end } of fleets) await end()
     /** @param {(load: Load) => number} figure */
     const pointsWith = figure =>
       emptied.flatMap(({ at }, index) => {
@@ -106,9 +106,9 @@ async function startFleet({ name, open }, url, users) {
     nodes,
     watch,
     loads: emptied.map(() => /** @type {Load[]} */ ([])),
-    end() {
+    async end() {
       watch.end()
-      for (const node of nodes) node.end()
+      for (const node of nodes) await node.end()
     },
   }
 }
@@ -126,14 +126,14 @@ function idsOf({ hot, rare }) {
  * @param {Times} times
  */
 async function emptyUnderLoad({ nodes, watch, loads }, { warmUp, before, after }) {
-  for (const node of nodes) node.go()
+  await Promise.all(nodes.map(node => node.go()))
   await sleep(warmUp)
   /** @type {number[]} */
   const moments = []
   for (const { count } of emptied) {
     await sleep(before)
     moments.push(Date.now())
-    for (const node of nodes.slice(0, count)) node.forget()
+    await Promise.all(nodes.slice(0, count).map(node => node.forget()))
     await sleep(after)
   }
   const asked = await Promise.all(nodes.map(node => node.stop()))
