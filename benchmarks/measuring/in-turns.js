@@ -1,12 +1,15 @@
 // @ts-check
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Bench } from 'tinybench'
+import { collectGarbage } from './garbage.js'
+import { orderOf } from './order-of.js'
 
 /**
  * @typedef {object} Task
  * @property {string} contender
  * @property {() => unknown} run
  * @property {number} calls how many there are in one run: the cost is that of one
+ * @property {() => Promise<void>} [prepare] what has to be done before each run, and does not count
  */
 
 /**
@@ -19,13 +22,16 @@ import { Bench } from 'tinybench'
  */
 export async function inTurns(tasks, { rounds, time, step }) {
   const bench = new Bench({ time, iterations: 1, warmup: false })
-  for (const { contender, run } of tasks) bench.add(contender, run)
+  for (const { contender, run, prepare } of tasks) {
+    bench.add(contender, run, prepare ? { beforeEach: prepare } : {})
+  }
   /** @type {Map<string, number[]>} */
   const costs = new Map(tasks.map(({ contender }) => [contender, []]))
   // The first round warms up.
   for (let round = 0; round <= rounds; round++) {
-    for (const { contender, calls } of tasks) {
+    for (const { contender, calls } of orderOf(tasks, round)) {
       const task = /** @type {import('tinybench').Task} */ (bench.getTask(contender))
+      collectGarbage()
       await task.run()
       const { result } = task
       if (!('latency' in result))
