@@ -10,7 +10,7 @@ import { Store } from 'express-session'
  * @property {(sid: string) => Promise<unknown>} destroy
  */
 
-/** What a cache can do with promises, as a store for express-session. */
+/** What a cache can do with promises, as a store for express-session. No answer waits for a turn of the event loop. */
 export class PromisedStore extends Store {
   /** @type {Deeds} */
   #deeds
@@ -28,8 +28,8 @@ export class PromisedStore extends Store {
    */
   get(sid, callback) {
     this.#deeds.get(sid).then(
-      session => setImmediate(callback, null, session),
-      error => setImmediate(callback, error),
+      session => process.nextTick(callback, null, session),
+      error => process.nextTick(callback, error),
     )
   }
 
@@ -62,7 +62,7 @@ export class PromisedStore extends Store {
    * @param {() => void} [callback]
    */
   touch(_sid, _session, callback) {
-    if (callback) setImmediate(callback)
+    if (callback) process.nextTick(callback)
   }
 }
 
@@ -72,7 +72,7 @@ export class PromisedStore extends Store {
  */
 function tell(promise, callback = () => {}) {
   promise.then(
-    () => setImmediate(callback),
-    error => setImmediate(callback, error),
+    () => process.nextTick(callback),
+    error => process.nextTick(callback, error),
   )
 }
