@@ -58,9 +58,19 @@ export function openAll(url, chosen) {
   return Promise.all(
     chosen.map(async (contender, index) => ({
       ...contender,
-      store: await contender.open(`${url}/${index + 1}`),
+      store: await contender.open(urlOf(url, index)),
     })),
   )
+}
+
+/**
+ * Where `openAll` opens which.
+ *
+ * @param {string} url
+ * @param {number} index
+ */
+export function urlOf(url, index) {
+  return `${url}/${index + 1}`
 }
 
 /** @param {readonly string[]} names */

@@ -1,9 +1,10 @@
 // @ts-check
 import { Redis } from 'ioredis'
 import { contendersNamed, OURS, openAll, UNCACHED } from '../contenders/contenders.js'
-import { save } from '../contenders/deeds.js'
+import { load, save, saveUnderEach } from '../contenders/deeds.js'
 import { BARE_CHANNEL, listeningNodes } from '../contenders/listening-nodes.js'
 import { inTurns } from '../measuring/in-turns.js'
+import { orderOf } from '../measuring/order-of.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
 import { LIFE, sessionOf } from '../measuring/session-of.js'
 
@@ -19,7 +20,7 @@ export const write = {
   name: 'write',
   asks: 'What does it cost to save a session, and to tell the other nodes?',
   measured:
-    'One `set` of a changed session of 500 bytes, from the call to the callback, while so many nodes listen, each in a process of its own; all of them share the processors with Redis and the writer. Beside it what it takes to have them hear as long a message and do nothing about it',
+    'One `set` of a session of 500 bytes that was read and changed, as an app does it, from the call to the callback, while so many nodes listen, each in a process of its own. Each of these has all stores that keep nodes coherent, so whoever tells of its writes is heard by as many; what `cache: false` writes is heard by nodes that have a cache. All of them share the processors with Redis and the writer. Beside it what it takes to have them hear as long a message and do nothing about it',
   unit: 'µs',
   axis: 'Other nodes',
   baseline: SET,
@@ -41,7 +42,10 @@ export const write = {
     const points = []
     /** @type {import('../measuring/points.js').Point[]} */
     const cpu = []
-    const nodes = listeningNodes(`${url}/${chosen.findIndex(({ name }) => name === OURS) + 1}`)
+    const nodes = listeningNodes(
+      url,
+      chosen.map(({ name }) => name),
+    )
     let number = 0
     const session = sessionOf(BYTES)
     const text = JSON.stringify(session)
@@ -52,25 +56,23 @@ export const write = {
         .set(`bare:${++number % SESSIONS}`, text, 'PX', LIFE)
         .publish(BARE_CHANNEL, MESSAGE)
         .exec()
-    const saves = stores.map(({ name, store }) => ({
-      contender: name,
-      run() {
-        const sid = `session-${++number % SESSIONS}`
-        // What is measured is the save, so as little as may be is made anew.
-        return save(store, sid, /** @type {never} */ ({ ...session, number }))
-      },
-    }))
-    const tasks = [{ contender: SET, run: set }, { contender: TOLD, run: tell }, ...saves].map(task => ({
-      ...task,
-      calls: 1,
-    }))
+    const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)
+    for (const { store } of stores) await saveUnderEach(store, sids, session)
+    const saves = stores.map(({ name, store }) => savesBy(name, store, sids))
+    const tasks = [
+      { contender: SET, calls: 1, run: set, together: togetherOf(set) },
+      { contender: TOLD, calls: 1, run: tell, together: togetherOf(tell) },
+      ...saves,
+    ]
     for (const count of fleets) {
       await nodes.grow(count)
       points.push(...pointsOf(count, await inTurns(tasks, { rounds, time, step }), SET))
       /** @type {Map<string, number[]>} */
       const used = new Map(tasks.map(({ contender }) => [contender, []]))
       for (let round = 0; round < rounds; round++) {
-        for (const { contender, run } of tasks) used.get(contender)?.push(await cpuOf(redis, run))
+        for (const { contender, together } of orderOf(tasks, round)) {
+          used.get(contender)?.push(await cpuOf(redis, together))
+        }
       }
       cpu.push(...pointsOf(count, used, SET))
     }
@@ -81,22 +83,72 @@ export const write = {
       limit: 1.2,
       bound: /** @type {const} */ ('at most'),
     }))
-    return { points, goals, also: [{ title: 'CPU time of Redis per write', unit: 'µs', points: cpu }] }
+    return {
+      points,
+      goals,
+      also: [
+        {
+          title: `CPU time of Redis per write, ${SESSIONS} at once, and as a multiple of ${SET}`,
+          unit: 'µs',
+          points: cpu,
+        },
+      ],
+    }
   },
 }
 
-const WRITES = 200
+/**
+ * What an app does with a session: it is read, and the same object is changed and saved. Only the save counts.
+ *
+ * @param {string} contender
+ * @param {import('express-session').Store} store
+ * @param {readonly string[]} sids
+ */
+function savesBy(contender, store, sids) {
+  let number = 0
+  let sid = ''
+  /** @type {import('express-session').SessionData} */
+  let session
+  const changed = async (/** @type {string} */ sid) =>
+    Object.assign(await load(store, sid), { changes: ++number })
+  return {
+    contender,
+    calls: 1,
+    async prepare() {
+      sid = /** @type {string} */ (sids[number % sids.length])
+      session = await changed(sid)
+    },
+    run: () => save(store, sid, session),
+    async together() {
+      const sessions = await Promise.all(sids.map(async sid => ({ sid, session: await changed(sid) })))
+      return () => Promise.all(sessions.map(({ sid, session }) => save(store, sid, session)))
+    },
+  }
+}
+
+/** @param {() => Promise<unknown>} write */
+function togetherOf(write) {
+  return async () => () => Promise.all(Array.from({ length: SESSIONS }, write))
+}
+
+const BATCHES = 5
 
 /**
- * Microseconds of Redis for one write.
+ * Microseconds of Redis for one write. Of many at once: a server that goes to sleep after each of them takes most of its time to
+ * wake up, and how much that is depends on what else the machine does.
  *
  * @param {Redis} redis
- * @param {() => Promise<unknown>} run
+ * @param {() => Promise<() => Promise<unknown>>} prepare
  */
-async function cpuOf(redis, run) {
-  const before = await used(redis)
-  for (let count = 0; count < WRITES; count++) await run()
-  return ((await used(redis)) - before) / WRITES
+async function cpuOf(redis, prepare) {
+  let spent = 0
+  for (let batch = 0; batch < BATCHES; batch++) {
+    const writeAll = await prepare()
+    const before = await used(redis)
+    await writeAll()
+    spent += (await used(redis)) - before
+  }
+  return spent / BATCHES / SESSIONS
 }
 
 /** @param {Redis} redis */
