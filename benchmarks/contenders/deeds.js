@@ -95,6 +95,7 @@ export function readTogether(store, sids) {
 export async function passThrough(store, sid) {
   const session = await load(store, sid)
   lastRead = session
+  session.cookie.expires = new Date(Date.now() + (session.cookie.originalMaxAge ?? 0))
   await new Promise((resolve, reject) => {
     // Its type knows no error.
     const touched = (/** @type {unknown[]} */ ...[error]) => (error ? reject(error) : resolve(undefined))

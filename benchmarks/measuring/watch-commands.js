@@ -45,3 +45,18 @@ export async function watchCommands(url) {
     },
   }
 }
+
+/**
+ * How many commands came.
+ *
+ * @param {string} url
+ * @param {() => Promise<unknown>} deed
+ */
+export async function commandsDuring(url, deed) {
+  const watch = await watchCommands(url)
+  const before = (await watch.told()).length
+  await deed()
+  const count = (await watch.told()).length - before
+  watch.end()
+  return count
+}

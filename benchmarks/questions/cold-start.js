@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { contendersNamed, OURS, UNCACHED } from '../contenders/contenders.js'
 import { saveUnderEach } from '../contenders/deeds.js'
 import { hotSid, rareSid, startLoadedNode } from '../contenders/loaded-node.js'
+import { letAge } from '../measuring/let-age.js'
 import { loadAfter } from '../measuring/load-after.js'
 import { pointsOf } from '../measuring/points.js'
 import { sessionOf } from '../measuring/session-of.js'
@@ -98,7 +99,9 @@ export const coldStart = {
  * @param {Users} users
  */
 async function startFleet({ name, open }, url, users) {
-  await saveUnderEach(await open(url), idsOf(users), sessionOf(BYTES))
+  const { inUse, rare } = idsOf(users)
+  await saveUnderEach(await open(url), [...inUse, ...rare], sessionOf(BYTES))
+  await letAge(url, { inUse, rare })
   const nodes = await Promise.all(Array.from({ length: NODES }, () => startLoadedNode(name, url, users)))
   const watch = await watchCommands(url)
   return {
@@ -115,10 +118,10 @@ async function startFleet({ name, open }, url, users) {
 
 /** @param {Users} users */
 function idsOf({ hot, rare }) {
-  return [
-    ...Array.from({ length: hot }, (_, number) => hotSid(number)),
-    ...Array.from({ length: rare }, (_, number) => rareSid(number)),
-  ]
+  return {
+    inUse: Array.from({ length: hot }, (_, number) => hotSid(number)),
+    rare: Array.from({ length: rare }, (_, number) => rareSid(number)),
+  }
 }
 
 /**

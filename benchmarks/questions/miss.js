@@ -6,6 +6,7 @@ import { readTogether, save, saveUnderEach } from '../contenders/deeds.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
 import { LIFE, sessionOf } from '../measuring/session-of.js'
+import { commandsDuring } from '../measuring/watch-commands.js'
 
 const SESSIONS = 1_000
 /** So few that none is still there when its turn comes again. */
@@ -46,18 +47,22 @@ export const miss = {
     /** @type {import('../measuring/points.js').Point[]} */
     const points = []
     for (const inFlight of IN_FLIGHT) {
-      let from = 0
-      const next = () => {
-        from = (from + inFlight) % (SESSIONS - inFlight)
-        return sids.slice(from, from + inFlight)
+      /** One for each: what one reads must not depend on how many the others have read. */
+      const ownNext = () => {
+        let from = 0
+        return () => {
+          from = (from + inFlight) % (SESSIONS - inFlight)
+          return sids.slice(from, from + inFlight)
+        }
       }
+      const nextBare = ownNext()
       const tasks = [
         {
           contender: GET,
           calls: inFlight,
           run: () =>
             Promise.all(
-              next().map(async sid => {
+              nextBare().map(async sid => {
                 sink = JSON.parse((await redis.get(`bare:${sid}`)) ?? '')
               }),
             ),
@@ -66,6 +71,7 @@ export const miss = {
       for (const sid of sids) await redis.set(`bare:${sid}`, JSON.stringify(session), 'PX', LIFE)
       for (const { name, store } of stores) {
         await saveUnderEach(store, sids, session)
+        const next = ownNext()
         tasks.push({
           contender: name,
           calls: inFlight,
@@ -96,11 +102,12 @@ export const miss = {
  */
 async function commandsOfOne(url, session) {
   const store = new ClusteredRedisStore({ redis: url, cluster: false })
-  const redis = new Redis(url)
   await save(store, 'shared', session)
-  store.coordinator.localCache.clear()
-  await redis.config('RESETSTAT')
-  await readTogether(store, Array(TOGETHER).fill('shared'))
-  const reads = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'))?.[1]
-  return Number(reads)
+  const readByAll = () => {
+    store.coordinator.localCache.clear()
+    return readTogether(store, Array(TOGETHER).fill('shared'))
+  }
+  // A script that the server does not know yet is sent once more.
+  await readByAll()
+  return commandsDuring(url, readByAll)
 }
