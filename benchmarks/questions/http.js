@@ -3,6 +3,7 @@ import { contendersNamed, OURS, UNCACHED } from '../contenders/contenders.js'
 import { startApp } from '../contenders/http-app.js'
 import { koaContenders } from '../contenders/koa-stores.js'
 import { askAgainAndAgain, logIn } from '../measuring/http-load.js'
+import { orderOf } from '../measuring/order-of.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
 
 /**
@@ -128,7 +129,7 @@ async function loadInTurns(nodes, { connections, rounds, time, step }) {
     work: [],
   }))
   for (let round = 0; round < rounds; round++) {
-    for (const { url, cookies, name, cpu, rates, waits, work } of measured) {
+    for (const { url, cookies, name, cpu, rates, waits, work } of orderOf(measured, round)) {
       const users = cookies.slice(0, connections)
       const before = await cpu()
       const { count, perSecond, median } = await askAgainAndAgain(url, users, time)

@@ -1,7 +1,8 @@
 // @ts-check
 import { randomBytes } from 'node:crypto'
 import { openOurs } from '../contenders/contenders.js'
-import { readEach, readTogether, save, saveUnderEach } from '../contenders/deeds.js'
+import { readEach, readTogether, saveUnderEach } from '../contenders/deeds.js'
+import { savesOf } from '../contenders/saves.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointsOf } from '../measuring/points.js'
 import { LIFE, sessionOf } from '../measuring/session-of.js'
@@ -42,7 +43,7 @@ export const options = {
   name: 'options',
   asks: 'What does each option cost?',
   measured:
-    'A hit; a miss, one at a time; and a save of a changed session that was read before: of 2,000 bytes of JSON, each with one option set. All sessions belong to one user',
+    'A hit; a miss, one at a time; and a save of a session that was read and changed, of which only the save counts: of 2,000 bytes of JSON, each with one option set. All sessions belong to one user',
   unit: 'µs',
   axis: 'What is done',
   baseline: DEFAULT,
@@ -62,32 +63,25 @@ export const options = {
       await readEach(store, sids)
       stores.push({ contender: name, store, few })
     }
-    let number = 0
-    const next = () => /** @type {string} */ (sids[++number % SESSIONS])
     /** Whose turn it is must not depend on how many the others have read. */
     const ownNext = () => {
       let read = 0
       return () => /** @type {string} */ (sids[++read % SESSIONS])
     }
     const deeds = {
-      'a hit': stores.map(({ contender, store }) => ({
-        contender,
-        calls: BATCH,
-        run: () => readEach(store, Array.from({ length: BATCH }, next)),
-      })),
+      'a hit': stores.map(({ contender, store }) => {
+        const next = ownNext()
+        return {
+          contender,
+          calls: BATCH,
+          run: () => readEach(store, Array.from({ length: BATCH }, next)),
+        }
+      }),
       'a miss': stores.map(({ contender, few }) => {
         const next = ownNext()
         return { contender, calls: 1, run: () => readTogether(few, [next()]) }
       }),
-      'a save': stores.map(({ contender, store }) => ({
-        contender,
-        calls: 1,
-        async run() {
-          const sid = next()
-          const session = await store.get(sid)
-          await save(store, sid, /** @type {never} */ ({ ...session, number }))
-        },
-      })),
+      'a save': stores.map(({ contender, store }) => ({ contender, calls: 1, ...savesOf(store, sids) })),
     }
     plan(Object.keys(deeds).length * settings.length * (rounds + 1))
     /** @type {import('../measuring/points.js').Point[]} */

@@ -1,8 +1,9 @@
 // @ts-check
 import { Redis } from 'ioredis'
 import { contendersNamed, OURS, openAll, UNCACHED } from '../contenders/contenders.js'
-import { load, save, saveUnderEach } from '../contenders/deeds.js'
+import { saveUnderEach } from '../contenders/deeds.js'
 import { BARE_CHANNEL, listeningNodes } from '../contenders/listening-nodes.js'
+import { savesOf } from '../contenders/saves.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { orderOf } from '../measuring/order-of.js'
 import { pointAt, pointsOf } from '../measuring/points.js'
@@ -58,7 +59,7 @@ export const write = {
         .exec()
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)
     for (const { store } of stores) await saveUnderEach(store, sids, session)
-    const saves = stores.map(({ name, store }) => savesBy(name, store, sids))
+    const saves = stores.map(({ name, store }) => ({ contender: name, calls: 1, ...savesOf(store, sids) }))
     const tasks = [
       { contender: SET, calls: 1, run: set, together: togetherOf(set) },
       { contender: TOLD, calls: 1, run: tell, together: togetherOf(tell) },
@@ -95,35 +96,6 @@ export const write = {
       ],
     }
   },
-}
-
-/**
- * What an app does with a session: it is read, and the same object is changed and saved. Only the save counts.
- *
- * @param {string} contender
- * @param {import('express-session').Store} store
- * @param {readonly string[]} sids
- */
-function savesBy(contender, store, sids) {
-  let number = 0
-  let sid = ''
-  /** @type {import('express-session').SessionData} */
-  let session
-  const changed = async (/** @type {string} */ sid) =>
-    Object.assign(await load(store, sid), { changes: ++number })
-  return {
-    contender,
-    calls: 1,
-    async prepare() {
-      sid = /** @type {string} */ (sids[number % sids.length])
-      session = await changed(sid)
-    },
-    run: () => save(store, sid, session),
-    async together() {
-      const sessions = await Promise.all(sids.map(async sid => ({ sid, session: await changed(sid) })))
-      return () => Promise.all(sessions.map(({ sid, session }) => save(store, sid, session)))
-    },
-  }
 }
 
 /** @param {() => Promise<unknown>} write */
