@@ -1,15 +1,17 @@
 // @ts-check
-import { OURS } from '../contenders/contenders.js'
+import { OURS, UNCACHED } from '../contenders/contenders.js'
 import { startApp } from '../contenders/http-app.js'
 import { askAgainAndAgain, logIn } from '../measuring/http-load.js'
+import { orderOf } from '../measuring/order-of.js'
+import { pointAt, pointsOf } from '../measuring/points.js'
 import { profileClock, profileTo, sharesOf } from '../measuring/profile.js'
-import { spreadOf } from '../measuring/spread.js'
 
 const CONNECTIONS = 16
 const ENGINE = 'the engine: garbage, compiling'
 const SYSTEM = 'calls of the system: sockets, hashes, random bytes'
 const NODE = 'Node: HTTP, streams, timers'
 const REST = 'other packages'
+const ALL = 'all of it'
 /** In the order of the table. The first whose folder is in the path of a function counts. */
 const PLACES = [
   { place: OURS, folders: ['/dist/', '/node_modules/lru-cache/'] },
@@ -32,12 +34,18 @@ const PLACES = [
   },
 ]
 
-/** @type {readonly { framework: import('../contenders/http-app.js').Framework, name: string }[]} */
-const apps = [
-  { framework: 'Express', name: OURS },
-  { framework: 'Express', name: 'connect-redis' },
-  { framework: 'Koa', name: OURS },
-  { framework: 'Koa', name: 'koa-redis' },
+/** @typedef {{ framework: import('../contenders/http-app.js').Framework, name: string }} App */
+
+/** @type {readonly App[]} */
+const allApps = [
+  ...[OURS, UNCACHED, 'MemoryStore', 'connect-redis'].map(name => ({
+    framework: /** @type {const} */ ('Express'),
+    name,
+  })),
+  ...[OURS, UNCACHED, 'MemoryStore', 'koa-redis'].map(name => ({
+    framework: /** @type {const} */ ('Koa'),
+    name,
+  })),
 ]
 
 /** @type {import('./questions.js').Question} */
@@ -45,38 +53,61 @@ export const request = {
   name: 'request',
   asks: 'Where does the time of a request go?',
   measured:
-    'CPU time of the app for one request of a logged-in user that changes nothing, 16 connections, shared out by a profile: to the package whose function was running. The profile itself costs some of it',
+    'CPU time of the app for one request of a logged-in user that changes nothing, 16 connections, shared out by a profile: to the package whose function was running. The profile itself costs some of it. Each app is started anew in each round',
   unit: 'µs',
   axis: 'App',
   baseline: undefined,
+  better: 'less',
+  advantage: 'less work of the app',
   async run({ quick, startRedis, plan, step }) {
     const { url } = await startRedis()
-    const time = quick ? 300 : 3_000
-    plan(apps.length)
-    /** @type {import('../measuring/points.js').Point[]} */
-    const points = []
-    for (const [index, { framework, name }] of apps.entries()) {
-      const parts = await partsOfRequest(framework, name, `${url}/${index + 1}`, time)
-      const at = `${framework}, ${name}`
-      for (const place of [...PLACES.map(({ place }) => place), REST, NODE, SYSTEM, ENGINE]) {
-        points.push({ contender: place, at, value: spreadOf([parts.get(place) ?? 0]), ratio: undefined })
+    const time = quick ? 300 : 1_500
+    const rounds = quick ? 1 : 3
+    const apps = quick ? allApps.filter(({ name }) => name !== 'MemoryStore') : allApps
+    plan(apps.length * rounds)
+    const measured = apps.map((app, index) => ({
+      ...app,
+      redis: `${url}/${index + 1}`,
+      /** @type {Map<string, number>[]} */
+      parts: [],
+    }))
+    for (let round = 0; round < rounds; round++) {
+      for (const app of orderOf(measured, round)) {
+        app.parts.push(await partsOfRequest(app, time))
+        step(placeOfApp(app))
       }
-      step(at)
     }
-    return { points, goals: [] }
+    const points = measured.flatMap(app => {
+      const costs = PARTS.map(
+        part => /** @type {const} */ ([part, app.parts.map(parts => parts.get(part) ?? 0)]),
+      )
+      return pointsOf(placeOfApp(app), new Map(costs), '')
+    })
+    const compared = ['Express', 'Koa'].map(framework => ({
+      at: framework,
+      times:
+        pointAt(points, ALL, `${framework}, ${UNCACHED}`).value.median /
+        pointAt(points, ALL, `${framework}, ${OURS}`).value.median,
+    }))
+    return { points, goals: [], compared }
   },
+}
+
+const PARTS = [ALL, ...PLACES.map(({ place }) => place), REST, NODE, SYSTEM, ENGINE]
+
+/** @param {App} app */
+function placeOfApp({ framework, name }) {
+  return `${framework}, ${name}`
 }
 
 /**
  * µs of each part.
  *
- * @param {import('../contenders/http-app.js').Framework} framework
- * @param {string} name
- * @param {string} redis
+ * @param {App & { redis: string }} app
  * @param {number} time
  */
-async function partsOfRequest(framework, name, redis, time) {
-  const profile = await profileTo()
+async function partsOfRequest({ framework, name, redis }, time) {
+  const profile = profileTo()
   const app = await startApp(framework, name, redis, profile.options)
   const cookies = await logIn(app.url, CONNECTIONS)
   await askAgainAndAgain(app.url, cookies, time / 2)
@@ -86,7 +117,10 @@ async function partsOfRequest(framework, name, redis, time) {
   await app.end()
   const shares = sharesOf(await profile.read(), { from, to }, placeOf)
   const each = (after - before) / count
-  return new Map([...shares].map(([place, share]) => [place, share * each]))
+  return new Map([
+    [ALL, each],
+    ...[...shares].map(([place, share]) => /** @type {const} */ ([place, share * each])),
+  ])
 }
 
 /**
