@@ -7,6 +7,8 @@ import { startRedis } from './servers/redis.js'
 import { startRedisCluster } from './servers/redis-cluster.js'
 
 const [name, speed] = process.argv.slice(2)
+// Who asks may be gone before there is an answer.
+process.once('disconnect', () => process.exit(1))
 const quick = speed === 'quick'
 const question = questions.find(each => each.name === name)
 if (!question) throw new Error(`There is no question ${name}`)

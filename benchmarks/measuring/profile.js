@@ -1,7 +1,7 @@
 // @ts-check
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { temporaryDirectory } from '../servers/temporary-directory.js'
 
 /** µs between two looks at what a process does. */
 const INTERVAL = 250
@@ -15,16 +15,16 @@ const INTERVAL = 250
  */
 
 /** A place for the profile of one process, which it writes when it ends. */
-export async function profileTo() {
-  const directory = await mkdtemp(join(tmpdir(), 'clustered-redis-store-'))
+export function profileTo() {
+  const { path, remove } = temporaryDirectory()
   return {
-    options: ['--cpu-prof', `--cpu-prof-interval=${INTERVAL}`, `--cpu-prof-dir=${directory}`],
+    options: ['--cpu-prof', `--cpu-prof-interval=${INTERVAL}`, `--cpu-prof-dir=${path}`],
     /** @returns {Promise<Profile>} */
     async read() {
-      const [file] = await readdir(directory)
+      const [file] = await readdir(path)
       if (!file) throw new Error('The process has left no profile')
-      const profile = JSON.parse(await readFile(join(directory, file), 'utf8'))
-      await rm(directory, { recursive: true })
+      const profile = JSON.parse(await readFile(join(path, file), 'utf8'))
+      remove()
       return profile
     },
   }

@@ -1,27 +1,20 @@
 // @ts-check
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Redis } from 'ioredis'
-
-/** They end with this process at the latest. @type {Set<import('node:child_process').ChildProcess>} */
-const running = new Set()
-process.once('exit', () => {
-  for (const server of running) server.kill('SIGKILL')
-})
+import { atExit } from './at-exit.js'
+import { temporaryDirectory } from './temporary-directory.js'
 
 /**
- * A real redis-server of its own, on a free port and without persistence.
+ * A real redis-server of its own, on a free port and without persistence. It ends with this process at the latest.
  *
  * @param {readonly string[]} [settings] more of them
  */
 export async function startRedis(settings = []) {
   const port = await freePort()
-  const directory = await mkdtemp(join(tmpdir(), 'clustered-redis-store-'))
+  const directory = temporaryDirectory()
   const options = [
     '--port',
     String(port),
@@ -32,17 +25,15 @@ export async function startRedis(settings = []) {
     '--appendonly',
     'no',
     '--dir',
-    directory,
+    directory.path,
     ...settings,
   ]
   const server = spawn('redis-server', options, { stdio: 'ignore' })
   server.on('error', stopWithout)
-  const stop = async () => {
-    running.delete(server)
+  const stop = atExit(() => {
     server.kill('SIGKILL')
-    await rm(directory, { recursive: true, force: true })
-  }
-  running.add(server)
+    directory.remove()
+  })
   const url = `redis://127.0.0.1:${port}`
   const client = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: 200 })
   client.on('error', () => {})
