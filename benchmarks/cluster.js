@@ -135,7 +135,8 @@ async function timesOfDeath() {
 }
 
 async function report() {
-  const { processor, cores, node, redis: version } = await machine()
+  const { hardware, node, redis: version } = await machine()
+  const { processor, cores } = hardware
   /** @param {number[]} values */
   const spread = values => {
     const [least, middle, most] = [0, 0.5, 1].map(

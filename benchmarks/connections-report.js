@@ -18,7 +18,8 @@ import { machine } from './reporting/machine.js'
  * @param {number} measured.IDLE
  */
 export async function connectionsReport({ registering, hops, idle, revocations, OTHERS, NODES, IDLE }) {
-  const { processor, cores, node, redis } = await machine()
+  const { hardware, node, redis } = await machine()
+  const { processor, cores } = hardware
   const whole = /** @param {number} value */ value => Math.round(value).toLocaleString('en')
   const row = /** @param {string} what @param {Registering} cost */ (what, { perSecond, commands, cpu }) =>
     `| ${what} | ${whole(perSecond)} | ${commands.toFixed(2)} | ${cpu.toFixed(0)} |`

@@ -1,44 +1,66 @@
 // @ts-check
 // What do sessions cost? Each question is asked of this store, of others, and of what neither can do without.
-//
-//   npm run bench                      all questions, and writes benchmarks/results
-//   npm run bench -- --quick           in less than a minute, writes nothing
-//   npm run bench -- hit write         some of them
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { isMet } from './measuring/points.js'
 import { questions } from './questions/questions.js'
-import { machine } from './reporting/machine.js'
 import { startProgress } from './reporting/progress.js'
+import { stampOfRun } from './reporting/stamp.js'
 import { tablesOf } from './reporting/tables.js'
 import { writeResult } from './reporting/write-result.js'
 
 const NAMES = questions.map(({ name }) => name)
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false } },
-})
-const unknown = positionals.filter(name => !NAMES.includes(name))
-if (unknown.length > 0) {
-  console.error(`There is no question '${unknown[0]}', there are: ${NAMES.join(', ')}`)
-  process.exit(2)
-}
-const chosen = questions.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
+const USAGE = `npm run bench                  all questions, in a quarter of an hour; writes benchmarks/results
+npm run bench -- --quick       in less than a minute, writes nothing
+npm run bench -- hit write     some of: ${NAMES.join(', ')}
+npm run bench -- --publish     the committed results of another machine give way; without it what is
+                               measured on yours goes to benchmarks/results/own, which git ignores`
 
-const where = await machine()
+const { quick, publish, asked } = whatIsAsked()
+const chosen = questions.filter(({ name }) => asked.length === 0 || asked.includes(name))
+
+const stamp = await stampOfRun()
+/** @type {URL | undefined} */
+let written
 for (const question of chosen) {
   console.log(`\n${question.asks}`)
-  const result = { ...question, ...(await answerTo(question.name)) }
+  const result = { ...question, ...(await answerTo(question.name)), stamp }
   for (const table of tablesOf(result)) console.log(`\n${table}`)
   for (const goal of result.goals) {
     const { what, value, bound, limit } = goal
     console.log(`${isMet(goal) ? '✓' : '✗'} ${what}: ${value.toFixed(2)} (goal: ${bound} ${limit})`)
   }
   // One after the other: what was measured is not lost with the process.
-  if (!values.quick) await writeResult(where, result)
+  if (!quick) written = await writeResult(result, { publish })
+}
+if (written) console.log(`\nWritten to ${fileURLToPath(written)}`)
+
+function whatIsAsked() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean', default: false },
+        publish: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (values.help) {
+      console.log(USAGE)
+      process.exit()
+    }
+    const unknown = positionals.find(name => !NAMES.includes(name))
+    if (unknown !== undefined) throw new Error(`There is no question '${unknown}'`)
+    return { ...values, asked: positionals }
+  } catch (error) {
+    const [reason] = (error instanceof Error ? error.message : String(error)).split('. ')
+    console.error(`${reason}.\n\n${USAGE}`)
+    process.exit(2)
+  }
 }
 
 /**
@@ -46,7 +68,7 @@ for (const question of chosen) {
  * @returns {Promise<import('./questions/questions.js').Answer>}
  */
 async function answerTo(name) {
-  const child = fork(new URL('run-question.js', import.meta.url), [name, values.quick ? 'quick' : 'full'])
+  const child = fork(new URL('run-question.js', import.meta.url), [name, quick ? 'quick' : 'full'])
   /** @type {import('./questions/questions.js').Answer | undefined} */
   let answer
   /** @type {ReturnType<typeof startProgress> | undefined} */

@@ -26,9 +26,11 @@ export async function machine() {
     }),
   )
   return {
-    processor: cpus()[0]?.model ?? '',
-    cores: cpus().length,
-    memory: `${Math.round(totalmem() / 2 ** 30)} GB`,
+    hardware: {
+      processor: cpus()[0]?.model ?? '',
+      cores: cpus().length,
+      memory: `${Math.round(totalmem() / 2 ** 30)} GB`,
+    },
     node: process.versions.node,
     redis: await redisVersion(),
     packages: Object.fromEntries(packages),
