@@ -27,6 +27,8 @@ export const fleet = {
   unit: 'ms of CPU per second',
   axis: 'Nodes',
   baseline: undefined,
+  better: 'less',
+  withoutCache: 'not measured. Without a cache each request is a miss, and no message is sent to the node',
   logarithmic: true,
   async run({ quick, startRedis, startRedisCluster, plan, step }) {
     const counts = quick ? [2, 4] : [2, 4, 8, 16]

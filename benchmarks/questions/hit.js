@@ -25,7 +25,9 @@ export const hit = {
   unit: 'µs',
   axis: 'Session, bytes of JSON',
   baseline: PARSE,
-  logarithmic: true,
+  better: 'less',
+  advantage: 'as fast',
+  plotUpTo: 8,
   async run({ rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis()
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)

@@ -38,6 +38,8 @@ export const http = {
   unit: 'requests/s',
   axis: 'Express',
   baseline: MEMORY,
+  better: 'more',
+  advantage: 'as many requests',
   async run({ quick, startRedis, slowDown, plan, step }) {
     const delays = quick ? [FAR] : [0, 0.5, FAR]
     const loads = quick ? [16] : [16, 64]
@@ -79,7 +81,12 @@ export const http = {
       ...loads.map(connections => waitGoal(framework, waits[framework], placeOf(FAR, connections))),
     ])
     const also = [
-      { title: `Koa, and as a multiple of ${MEMORY}`, unit: 'requests/s', points: rates.Koa },
+      {
+        title: `Koa, and as a multiple of ${MEMORY}`,
+        unit: 'requests/s',
+        plotAs: 'Koa',
+        points: rates.Koa,
+      },
       ...frameworks.map(framework => ({
         title: `${framework}, median latency, and as a multiple of ${PEER[framework]}`,
         unit: 'ms',
@@ -97,7 +104,7 @@ export const http = {
 
 /** @param {App} app */
 function isNeededForGoals({ framework, name }) {
-  return [OURS, MEMORY, PEER[framework]].includes(name)
+  return [OURS, UNCACHED, MEMORY, PEER[framework]].includes(name)
 }
 
 /**
@@ -147,7 +154,7 @@ async function loadInTurns(nodes, { connections, rounds, time, step }) {
  * @param {number} connections
  */
 function placeOf(delay, connections) {
-  return `${delay} ms, ${connections} connections`
+  return `${delay} ms to Redis, ${connections} connections`
 }
 
 /**

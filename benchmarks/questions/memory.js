@@ -26,6 +26,8 @@ export const memory = {
   unit: 'bytes',
   axis: 'Sessions in memory',
   baseline: JSON_TEXT,
+  better: 'less',
+  withoutCache: 'without a cache sessions take no memory of a node',
   async run({ quick, rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis()
     const counts = quick ? [10_000] : [10_000, 100_000, 500_000]

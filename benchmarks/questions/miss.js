@@ -28,6 +28,8 @@ export const miss = {
   unit: 'µs',
   axis: 'Reads in flight',
   baseline: GET,
+  better: 'less',
+  advantage: 'as fast: what is not in memory is read from Redis either way',
   async run({ rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis()
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)

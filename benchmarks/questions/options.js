@@ -6,13 +6,17 @@ import { savesOf } from '../contenders/saves.js'
 import { inTurns } from '../measuring/in-turns.js'
 import { pointsOf } from '../measuring/points.js'
 import { LIFE, sessionOf } from '../measuring/session-of.js'
+import { advantagesIn } from '../reporting/cached-against-uncached.js'
 
 const SESSIONS = 1_000
 /** So few that none is still there when its turn comes again. */
 const IN_MEMORY = 100
 const BATCH = 100
+/** Of what asks Redis each time. */
+const SMALL_BATCH = 10
 const BYTES = 2_000
 const DEFAULT = 'default options'
+const UNCACHED = 'cache: false'
 
 /** @param {{ passport: { user: number } }} session */
 const userOf = session => session.passport.user
@@ -20,6 +24,7 @@ const userOf = session => session.passport.user
 /** @type {readonly { name: string, options: object }[]} */
 const settings = [
   { name: DEFAULT, options: {} },
+  { name: UNCACHED, options: { cache: false } },
   { name: 'cluster: false', options: { cluster: false } },
   { name: 'compression: {}', options: { compression: {} } },
   {
@@ -47,7 +52,9 @@ export const options = {
   unit: 'µs',
   axis: 'What is done',
   baseline: DEFAULT,
-  logarithmic: true,
+  better: 'less',
+  advantage: 'as fast',
+  plotUpTo: 3,
   async run({ rounds, time, startRedis, plan, step }) {
     const { url } = await startRedis(['--databases', String(settings.length * 2 + 1)])
     const sids = Array.from({ length: SESSIONS }, (_, index) => `session-${index}`)
@@ -56,8 +63,8 @@ export const options = {
     for (const [index, { name, options }] of settings.entries()) {
       const store = await openOurs(`${url}/${2 * index}`, options)
       const few = await openOurs(`${url}/${2 * index + 1}`, {
-        ...options,
         cache: { maxEntries: IN_MEMORY, ttl: 30_000 },
+        ...options,
       })
       for (const each of [store, few]) await saveUnderEach(each, sids, session)
       await readEach(store, sids)
@@ -71,10 +78,11 @@ export const options = {
     const deeds = {
       'a hit': stores.map(({ contender, store }) => {
         const next = ownNext()
+        const calls = contender === UNCACHED ? SMALL_BATCH : BATCH
         return {
           contender,
-          calls: BATCH,
-          run: () => readEach(store, Array.from({ length: BATCH }, next)),
+          calls,
+          run: () => readEach(store, Array.from({ length: calls }, next)),
         }
       }),
       'a miss': stores.map(({ contender, few }) => {
@@ -89,6 +97,6 @@ export const options = {
     for (const [deed, tasks] of Object.entries(deeds)) {
       points.push(...pointsOf(deed, await inTurns(tasks, { rounds, time, step }), DEFAULT))
     }
-    return { points, goals: [] }
+    return { points, goals: [], compared: advantagesIn(points, 'less', DEFAULT, UNCACHED) }
   },
 }

@@ -27,7 +27,8 @@ import { write } from './write.js'
  * @typedef {object} Answer
  * @property {readonly import('../measuring/points.js').Point[]} points
  * @property {readonly import('../measuring/points.js').Goal[]} goals
- * @property {readonly { title: string, unit: string, points: readonly import('../measuring/points.js').Point[] }[]} [also]
+ * @property {readonly { at: string | number, times: number }[]} [compared] cached against uncached, where the points do not tell
+ * @property {readonly { title: string, unit: string, plotAs?: string, points: readonly import('../measuring/points.js').Point[] }[]} [also]
  *
  * @typedef {object} Question
  * @property {string} name
@@ -36,6 +37,11 @@ import { write } from './write.js'
  * @property {string} unit
  * @property {string} axis
  * @property {string | undefined} baseline what all are divided by
+ * @property {'less' | 'more'} better
+ * @property {string} [advantage] in what cached is so many times better than uncached
+ * @property {string} [withoutCache] what to say of it where it is not measured
+ * @property {Readonly<Record<string, string>>} [notes] on contenders
+ * @property {number} [plotUpTo] where longer bars are cut, so that the others can be told apart
  * @property {boolean} [logarithmic] whether bars would be too different to be seen beside each other
  * @property {(context: Context) => Promise<Answer>} run
  */

@@ -25,6 +25,10 @@ export const write = {
   unit: 'µs',
   axis: 'Other nodes',
   baseline: SET,
+  plotUpTo: 5,
+  better: 'less',
+  advantage: 'as fast',
+  notes: { 'connect-redis': 'tells nobody' },
   async run({ rounds, time, quick, startRedis, plan, step }) {
     const { url } = await startRedis()
     const redis = new Redis(url)
