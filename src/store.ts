@@ -47,6 +47,7 @@ export class ClusteredRedisStore<
   private generateSession: Generate | undefined
   /** Whether the session that is being destroyed goes on under another id. */
   private rotating = false
+  private endOfTurn: Promise<void> | undefined
 
   constructor(options: StoreOptions<Session, IndexName, Hashing> = {}) {
     super()
@@ -85,10 +86,17 @@ export class ClusteredRedisStore<
 
   /**
    * Koa answers a request in the step in which it gets the session. Answering each before the next one is heard would wake whoever
-   * waits for it again and again, which takes more time than a hit does.
+   * waits for it again and again, which takes more time than a hit does. So all that were heard in one turn go on together, and
+   * their answers leave one right after the other.
    */
   private async readAtEndOfTurn(sid: string, caller: Caller): Promise<object | undefined> {
-    await new Promise(setImmediate)
+    this.endOfTurn ??= new Promise(resolve => {
+      setImmediate(() => {
+        this.endOfTurn = undefined
+        resolve()
+      })
+    })
+    await this.endOfTurn
     const hit = this.contract.peek(sid, caller)
     return hit ? hit.record : this.contract.load(sid, caller)
   }

@@ -56,6 +56,23 @@ describe.each(koaVersions)('Koa $koa with koa-session $koaSession', versions => 
     expect(one.store.cacheStats().hits).toBe(hits + 1)
   })
 
+  it('sessions that are asked for in one turn are handed over in one step, whatever is done with one of them', async () => {
+    const { one } = await start()
+    const { body } = await new Browser().post(`${one.url}/login`).expect(200)
+    const steps: string[] = []
+    const ask = (name: string) =>
+      one.store.get(body.id, DAY, { ctx: {} }).then(() => {
+        steps.push(name)
+      })
+    const failing = ask('first').then(() => {
+      throw new Error('The request has failed')
+    })
+    setImmediate(() => steps.push('what was due after the first'))
+    const later = ask('second').then(() => ask('in the next turn'))
+    await Promise.all([expect(failing).rejects.toThrow('The request has failed'), later])
+    expect(steps).toEqual(['first', 'second', 'what was due after the first', 'in the next turn'])
+  })
+
   it('a logout kills the id itself, not only the cookie', async () => {
     const { one, two } = await start()
     const browser = new Browser()
