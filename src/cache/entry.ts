@@ -98,6 +98,23 @@ export class Entry extends Snapshot implements Known {
     this.#endWall = end.wall - HERE.wall
     this.#endMonotonic = wholeMonotonic(end)
   }
+
+  /** Its end on the wall clock, for where no moment is worth making. */
+  get endWall(): number {
+    return HERE.wall + this.#endWall
+  }
+
+  /** Whether it was read less than `ttl` ago and has not ended, by whichever clock saw more time go by. */
+  isFresh(now: Moment, ttl: number): boolean {
+    const wall = now.wall - HERE.wall
+    const monotonic = now.monotonic - HERE.monotonic
+    return (
+      wall - this.#readWall < ttl &&
+      monotonic - this.#readMonotonic < ttl &&
+      wall < this.#endWall &&
+      monotonic < this.#endMonotonic
+    )
+  }
 }
 
 /** Rounded down: what is taken to be older than it is ends too early, and not too late. */

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import { elapsed, type Moment } from '../base/clock.js'
+import type { Moment } from '../base/clock.js'
 import type { Stats } from '../observe/stats.js'
 import type { Entry } from './entry.js'
 import { Fences, type Ticket } from './fences.js'
@@ -37,7 +37,7 @@ export class LocalCache {
     const entry = this.#entries.get(name)
     if (entry === undefined) return undefined
     // Asked here and not left to a timer: after a pause of the process the timers are late, the clocks are not.
-    return elapsed(entry.readAt, now) < this.#ttl && elapsed(entry.endsAt, now) < 0 ? entry : undefined
+    return entry.isFresh(now, this.#ttl) ? entry : undefined
   }
 
   /** Whether the session is held, too old to be served though it may be. */

@@ -58,30 +58,48 @@ export class Snapshot {
   }
 }
 
-/** Not by recursion: what others have stored may be nested deeper than any stack. */
+/** Down to here by recursion, which is faster. What others have stored may be nested deeper than any stack. */
+const DEEP = 32
+
 function copyOf(object: JsonObject): JsonObject {
-  const copy = shallowCopyOf(object)
-  const open: (Json[] | JsonObject)[] = [copy]
-  const nested = (value: Json[] | JsonObject): Json => {
-    const inner = Array.isArray(value) ? value.slice() : { ...value }
-    open.push(inner)
-    return inner
-  }
-  // Assigning to a key that is already there cannot reach a setter.
-  for (let outer = open.pop(); outer; outer = open.pop()) {
-    if (Array.isArray(outer)) {
-      for (let index = 0; index < outer.length; index++) {
-        const value = outer[index] as Json
-        if (typeof value === 'object' && value !== null) outer[index] = nested(value)
-      }
-    } else {
-      for (const key in outer) {
-        const value = outer[key] as Json
-        if (typeof value === 'object' && value !== null) outer[key] = nested(value)
-      }
+  return copyNested(shallowCopyOf(object), 0)
+}
+
+/** Makes what is inside of a copy a copy, too. Assigning to a key that is already there cannot reach a setter. */
+function copyNested<Copy extends Json[] | JsonObject>(copy: Copy, depth: number): Copy {
+  if (depth === DEEP) return copyNestedDeeper(copy)
+  if (Array.isArray(copy)) {
+    for (let index = 0; index < copy.length; index++) {
+      const value = copy[index] as Json
+      if (typeof value === 'object' && value !== null) copy[index] = copyNested(shallow(value), depth + 1)
+    }
+  } else {
+    for (const key in copy) {
+      const value = (copy as JsonObject)[key] as Json
+      if (typeof value === 'object' && value !== null)
+        (copy as JsonObject)[key] = copyNested(shallow(value), depth + 1)
     }
   }
   return copy
+}
+
+/** The same without recursion, for whatever is left. */
+function copyNestedDeeper<Copy extends Json[] | JsonObject>(copy: Copy): Copy {
+  const open: (Json[] | JsonObject)[] = [copy]
+  for (let outer = open.pop(); outer; outer = open.pop()) {
+    for (const key of Object.keys(outer)) {
+      const value = (outer as JsonObject)[key] as Json
+      if (typeof value !== 'object' || value === null) continue
+      const inner = shallow(value)
+      open.push(inner)
+      ;(outer as JsonObject)[key] = inner
+    }
+  }
+  return copy
+}
+
+function shallow(value: Json[] | JsonObject): Json[] | JsonObject {
+  return Array.isArray(value) ? value.slice() : { ...value }
 }
 
 /**

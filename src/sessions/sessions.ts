@@ -72,7 +72,7 @@ export class Sessions {
     const entry = cache.get(names.nameOf(id), now)
     if (!entry) return undefined
     try {
-      const found = this.#found(id, entry, 'memory')
+      const found = this.#found(id, entry, 'memory', now.wall)
       stats.hits++
       return found
     } catch (error) {
@@ -164,11 +164,16 @@ export class Sessions {
       .then(({ record, seenAt }) => (record ? (record.created ?? seenAt) : clock.wall()))
   }
 
-  #found(id: string, entry: Entry, origin: 'memory' | 'redis' | 'stale'): Found {
+  #found(
+    id: string,
+    entry: Entry,
+    origin: 'memory' | 'redis' | 'stale',
+    now = this.#parts.clock.wall(),
+  ): Found {
     const { tombstone, seenAt } = entry
     const data = entry.copy()
     const expiresAt = endOf(entry)
-    setExpiry(data, expiresAt, this.#parts.clock.wall())
+    setExpiry(data, expiresAt, now)
     const sighting: Sighting = {
       id,
       space: this.#parts.space,
@@ -197,6 +202,6 @@ export class Sessions {
 }
 
 /** The wall time at which it ends, whole milliseconds; undefined if it does not. */
-function endOf({ endsAt }: Entry): number | undefined {
-  return Number.isFinite(endsAt.wall) ? Math.floor(endsAt.wall) : undefined
+function endOf({ endWall }: Entry): number | undefined {
+  return Number.isFinite(endWall) ? Math.floor(endWall) : undefined
 }

@@ -22,12 +22,12 @@ export const explanations: readonly Explanation[] = [
   },
   {
     file: 'src/cache/snapshot.ts',
-    member: 'copyOf',
+    member: 'copyNested',
     why: 'equivalent: behind the last element of an array there is none, and what is undefined is not copied.',
     changes: [
       [
-        'for (let index = 0; index < outer.length; index++) {',
-        'for (let index = 0; index <= outer.length; index++) {',
+        'for (let index = 0; index < copy.length; index++) {',
+        'for (let index = 0; index <= copy.length; index++) {',
       ],
     ],
   },

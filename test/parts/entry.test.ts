@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { later, type Moment } from '../../src/base/clock.js'
+import { elapsed, later, type Moment } from '../../src/base/clock.js'
 import { Entry } from '../../src/cache/entry.js'
 import { Snapshot } from '../../src/cache/snapshot.js'
 import { jsonSerializer } from '../../src/codec/serializer.js'
@@ -35,4 +36,20 @@ it('may have been read by a process that has run for years, and never end', () =
   const known = entry(old, later(old, Number.POSITIVE_INFINITY))
   expect(known.readAt).toEqual(old)
   expect(known.endsAt).toEqual({ wall: Number.POSITIVE_INFINITY, monotonic: Number.POSITIVE_INFINITY })
+})
+
+it('is fresh as long as neither clock has seen its ttl go by, or its end', () => {
+  const moment = fc.record({
+    wall: fc.integer({ min: NOW.wall, max: NOW.wall + 20 }),
+    monotonic: fc.integer({ min: 0, max: 40 }).map(halves => 1_000 + halves / 2),
+  })
+  fc.assert(
+    fc.property(moment, moment, moment, fc.integer({ min: 0, max: 20 }), (readAt, endsAt, now, ttl) => {
+      const known = entry(readAt, endsAt)
+      const fresh = elapsed(known.readAt, now) < ttl && elapsed(known.endsAt, now) < 0
+      expect(known.isFresh(now, ttl)).toBe(fresh)
+    }),
+  )
+  const endless = later(NOW, Number.POSITIVE_INFINITY)
+  expect(entry(NOW, endless).isFresh(later(NOW, 1e9), 2e9)).toBe(true)
 })

@@ -35,6 +35,17 @@ describe('a snapshot', () => {
     expect([...one].filter(value => other.has(value))).toEqual([])
   })
 
+  it.each([31, 32, 33, 34, 50_000])('hands out nothing twice at a depth of %i', depth => {
+    const snapshot = new Snapshot(`${'{"in":'.repeat(depth)}[{}]${'}'.repeat(depth)}`, jsonSerializer)
+    const [one, other] = [snapshot.copy(), snapshot.copy()].map(copy => {
+      const all: unknown[] = []
+      for (let inner: unknown = copy; inner; inner = (inner as { in?: unknown }).in) all.push(inner)
+      return [...all, (all.at(-1) as unknown[])[0]]
+    }) as [unknown[], unknown[]]
+    expect(one).toHaveLength(depth + 2)
+    expect(one.some((value, level) => value === other[level])).toBe(false)
+  })
+
   it('is parsed once if it is JSON, and for each copy if it may hold what JSON does not', () => {
     for (const [isJson, times] of [
       [true, 1],

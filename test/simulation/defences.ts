@@ -10,6 +10,7 @@ export interface Defence {
 }
 
 const cache = 'src/cache/local-cache.js'
+const entry = 'src/cache/entry.js'
 const bus = 'src/bus/channel-bus.js'
 const lines = 'src/bus/lines.js'
 const line = 'src/bus/line.js'
@@ -39,8 +40,8 @@ export const defences: readonly Defence[] = [
   },
   {
     name: 'the end of a session is checked on a hit',
-    file: cache,
-    defended: 'elapsed(entry.endsAt, now) < 0',
+    file: entry,
+    defended: 'wall < this.#endWall &&\n            monotonic < this.#endMonotonic',
     defenceless: 'true',
   },
   {
