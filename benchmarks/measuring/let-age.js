@@ -13,8 +13,10 @@ const TOUCH_EVERY = 60_000
  */
 export async function letAge(url, { inUse, rare }) {
   const redis = new Redis(url)
-  for (const [index, sid] of inUse.entries()) await age(redis, sid, (TOUCH_EVERY * index) / inUse.length)
-  for (const sid of rare) await age(redis, sid, 2 * TOUCH_EVERY)
+  await Promise.all([
+    ...inUse.map((sid, index) => age(redis, sid, (TOUCH_EVERY * index) / inUse.length)),
+    ...rare.map(sid => age(redis, sid, 2 * TOUCH_EVERY)),
+  ])
   redis.disconnect()
 }
 

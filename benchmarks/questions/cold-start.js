@@ -45,7 +45,7 @@ export const coldStart = {
     const users = quick ? { ...RATE, hot: 100, rare: 4_000 } : { ...RATE, hot: 300, rare: 20_000 }
     const times = quick
       ? { warmUp: 300, before: 200, after: 400 }
-      : { warmUp: 2_000, before: 1_000, after: 2_000 }
+      : { warmUp: 1_000, before: 1_000, after: 2_000 }
     const rounds = quick ? 1 : 5
     const chosen = contendersNamed(OURS, UNCACHED, 'connect-redis')
     plan(chosen.length * rounds)

@@ -61,7 +61,7 @@ export const request = {
   advantage: 'less work of the app',
   async run({ quick, startRedis, plan, step }) {
     const { url } = await startRedis()
-    const time = quick ? 300 : 1_500
+    const time = quick ? 300 : 1_200
     const rounds = quick ? 1 : 3
     const apps = quick ? allApps.filter(({ name }) => name !== 'MemoryStore') : allApps
     plan(apps.length * rounds)

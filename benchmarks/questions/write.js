@@ -107,7 +107,7 @@ function togetherOf(write) {
   return async () => () => Promise.all(Array.from({ length: SESSIONS }, write))
 }
 
-const BATCHES = 5
+const BATCHES = 2
 
 /**
  * Microseconds of Redis for one write. Of many at once: a server that goes to sleep after each of them takes most of its time to

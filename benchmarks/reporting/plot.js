@@ -20,8 +20,8 @@ const COLOURS = [
 ]
 const BARE = '#8b949e'
 const WIDTH = 860
-const LETTER = 6.9
-const LETTER_OF_TITLE = 8.4
+const LETTER = 7.5
+const LETTER_OF_TITLE = 9.2
 const LINE = 20
 const BAR = 16
 const GAP = 6
