@@ -1,5 +1,5 @@
 // @ts-check
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as passed } from 'node:timers/promises'
 import { Bench } from 'tinybench'
 import { collectGarbage } from './garbage.js'
 import { orderOf } from './order-of.js'
@@ -17,10 +17,11 @@ import { orderOf } from './order-of.js'
  * one call costs, in microseconds, in each of the rounds.
  *
  * @param {readonly Task[]} tasks
- * @param {{ rounds: number, time: number, step: (what: string) => void }} how `time` in ms, of each task in each round
+ * @param {{ rounds: number, time: number, settling?: number, step: (what: string) => void }} how `time` in ms, of each task in each
+ *   round, and `settling` after it
  * @returns {Promise<Map<string, number[]>>}
  */
-export async function inTurns(tasks, { rounds, time, step }) {
+export async function inTurns(tasks, { rounds, time, settling = 0, step }) {
   const bench = new Bench({ time, iterations: 1, warmup: false })
   for (const { contender, run, prepare } of tasks) {
     bench.add(contender, run, prepare ? { beforeEach: prepare } : {})
@@ -29,9 +30,10 @@ export async function inTurns(tasks, { rounds, time, step }) {
   const costs = new Map(tasks.map(({ contender }) => [contender, []]))
   // The first round warms up.
   for (let round = 0; round <= rounds; round++) {
+    // Also what was left by those that were filled. Before each turn it would take longer than the turn.
+    collectGarbage()
     for (const { contender, calls } of orderOf(tasks, round)) {
       const task = /** @type {import('tinybench').Task} */ (bench.getTask(contender))
-      collectGarbage()
       await task.run()
       const { result } = task
       if (!('latency' in result))
@@ -39,7 +41,7 @@ export async function inTurns(tasks, { rounds, time, step }) {
       if (round > 0) costs.get(contender)?.push((result.latency.p50 * 1000) / calls)
       task.reset()
       // What the stores have to do besides, they do now.
-      await nextTurn()
+      await passed(settling)
       step(contender)
     }
   }

@@ -11,6 +11,8 @@ import { LIFE, sessionOf } from '../measuring/session-of.js'
 
 const BYTES = 500
 const SESSIONS = 100
+/** ms in which the nodes have heard what is under way. */
+const SETTLING = 10
 const SET = 'ioredis SET PX'
 const TOLD = 'ioredis SET PX and PUBLISH in one pipeline'
 /** As long as that of the store. */
@@ -71,7 +73,7 @@ export const write = {
     ]
     for (const count of fleets) {
       await nodes.grow(count)
-      points.push(...pointsOf(count, await inTurns(tasks, { rounds, time, step }), SET))
+      points.push(...pointsOf(count, await inTurns(tasks, { rounds, time, settling: SETTLING, step }), SET))
       /** @type {Map<string, number[]>} */
       const used = new Map(tasks.map(({ contender }) => [contender, []]))
       for (let round = 0; round < rounds; round++) {
