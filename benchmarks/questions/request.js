@@ -63,7 +63,7 @@ export const request = {
     const { url } = await startRedis()
     const time = quick ? 300 : 1_200
     const rounds = quick ? 1 : 3
-    const apps = quick ? allApps.filter(({ name }) => name !== 'MemoryStore') : allApps
+    const apps = quick ? allApps.filter(({ framework }) => framework === 'Express') : allApps
     plan(apps.length * rounds)
     const measured = apps.map((app, index) => ({
       ...app,
@@ -83,7 +83,7 @@ export const request = {
       )
       return pointsOf(placeOfApp(app), new Map(costs), '')
     })
-    const compared = ['Express', 'Koa'].map(framework => ({
+    const compared = [...new Set(apps.map(({ framework }) => framework))].map(framework => ({
       at: framework,
       times:
         pointAt(points, ALL, `${framework}, ${UNCACHED}`).value.median /

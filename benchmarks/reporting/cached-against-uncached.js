@@ -1,6 +1,6 @@
 // @ts-check
 import { OURS, UNCACHED } from '../contenders/contenders.js'
-import { short } from './short.js'
+import { placed, short } from './short.js'
 
 /**
  * The first line of each answer.
@@ -10,7 +10,9 @@ import { short } from './short.js'
 export function cachedAgainstUncached({ points, compared, better, advantage, withoutCache, axis }) {
   if (withoutCache) return `**Cached against uncached**: ${withoutCache}.`
   const places = compared ?? advantagesIn(points, better)
-  const told = places.map(({ at, times }) => `${short(times)} times (${compared ? '' : `${axis}: `}${at})`)
+  const told = places.map(
+    ({ at, times }) => `${short(times)} times (${compared ? '' : `${axis}: `}${placed(at)})`,
+  )
   return `**Cached against uncached**: ${told.join(', ')} ${advantage}.`
 }
 
