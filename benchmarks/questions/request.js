@@ -3,8 +3,9 @@ import { OURS, UNCACHED } from '../contenders/contenders.js'
 import { startApp } from '../contenders/http-app.js'
 import { askAgainAndAgain, logIn } from '../measuring/http-load.js'
 import { orderOf } from '../measuring/order-of.js'
-import { pointAt, pointsOf } from '../measuring/points.js'
+import { pointsOf } from '../measuring/points.js'
 import { profileClock, profileTo, sharesOf } from '../measuring/profile.js'
+import { advantagesIn } from '../reporting/cached-against-uncached.js'
 
 const CONNECTIONS = 16
 const ENGINE = 'the engine: garbage, compiling'
@@ -83,17 +84,23 @@ export const request = {
       )
       return pointsOf(placeOfApp(app), new Map(costs), '')
     })
-    const compared = [...new Set(apps.map(({ framework }) => framework))].map(framework => ({
-      at: framework,
-      times:
-        pointAt(points, ALL, `${framework}, ${UNCACHED}`).value.median /
-        pointAt(points, ALL, `${framework}, ${OURS}`).value.median,
-    }))
-    return { points, goals: [], compared }
+    const totals = [...new Set(apps.map(({ framework }) => framework))].flatMap(framework => {
+      const its = measured.filter(app => app.framework === framework)
+      const costs = its.map(
+        ({ name, parts }) => /** @type {const} */ ([name, parts.map(each => each.get(ALL) ?? 0)]),
+      )
+      return pointsOf(framework, new Map(costs), '')
+    })
+    return {
+      points,
+      goals: [],
+      compared: advantagesIn(totals, 'less'),
+      also: [{ title: 'All of it', unit: 'µs', points: totals }],
+    }
   },
 }
 
-const PARTS = [ALL, ...PLACES.map(({ place }) => place), REST, NODE, SYSTEM, ENGINE]
+const PARTS = [...PLACES.map(({ place }) => place), REST, NODE, SYSTEM, ENGINE]
 
 /** @param {App} app */
 function placeOfApp({ framework, name }) {
