@@ -1,3 +1,4 @@
+import { slicesOf } from '../base/slices-of.js'
 import { partsOf } from './connection-id.js'
 import type { Address } from './target.js'
 
@@ -25,12 +26,11 @@ export function batchesFor(runs: readonly string[], to: Address, except: Address
     if (!meant) return [{ runs: [run], to, except: own.length > 0 ? { connections: own } : null }]
     const excepted = new Set(own)
     const ids = (meant.get(run) ?? []).filter(id => !excepted.has(id))
-    const batches: Batch[] = []
-    for (let start = 0; start < ids.length; start += NAMED_AT_ONCE) {
-      const connections = ids.slice(start, start + NAMED_AT_ONCE)
-      batches.push({ runs: [run], to: { connections }, except: spared ? null : except })
-    }
-    return batches
+    return Array.from(slicesOf(ids, NAMED_AT_ONCE), connections => ({
+      runs: [run],
+      to: { connections },
+      except: spared ? null : except,
+    }))
   })
 }
 
@@ -41,9 +41,9 @@ export async function sendInTurns<T>(
   isLast: (answer: T) => boolean,
 ): Promise<T[]> {
   const answers: T[] = []
-  for (let start = 0; start < batches.length && !answers.some(isLast); start += UNDER_WAY_AT_ONCE) {
-    const turn = batches.slice(start, start + UNDER_WAY_AT_ONCE)
+  for (const turn of slicesOf(batches, UNDER_WAY_AT_ONCE)) {
     answers.push(...(await Promise.all(turn.map(send))))
+    if (answers.some(isLast)) break
   }
   return answers
 }
