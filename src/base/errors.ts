@@ -17,7 +17,7 @@ export function isOutcomeUnknown(error: unknown): boolean {
   return !(error instanceof StoreError) || error.outcomeUnknown
 }
 
-/** An option that is unknown or out of range. Thrown by the constructor. */
+/** An option or an argument that is unknown or out of range. */
 export class OptionError extends StoreError {
   constructor(message: string) {
     super('ERR_OPTION', message)

@@ -50,6 +50,17 @@ describe('links', () => {
     expect(linksOf({ path: 'x.md', text })).toEqual(['#a-b-cd', 'docs/none.md'])
   })
 
+  it('stand in tables that are whole: a line between two rows ends a table, and the rest is no table any more', () => {
+    const broken = pages.flatMap(page => {
+      const lines = proseOf(page).split('\n')
+      const isRow = (line = '') => line.startsWith('|')
+      const heads = lines.flatMap((line, at) => (isRow(line) && !isRow(lines[at - 1]) ? [at] : []))
+      const torn = heads.filter(at => !/^\|[\s:|-]+\|$/.test(lines[at + 1] ?? ''))
+      return torn.map(at => `${page.path}: ${lines[at]}`)
+    })
+    expect(broken).toEqual([])
+  })
+
   it('reach every page from the README', () => {
     const reached = new Set(['README.md'])
     for (const path of reached) {

@@ -27,7 +27,7 @@ npm run mutate -- --write
 wrote this page, in ${Math.ceil(minutes)} minutes on this machine; \`-- --help\` says more. It fails if there is a change that nothing notices and nobody has
 explained, or an explanation of a change that is noticed. The code is in [test/mutation](../test/mutation/main.ts).
 
-| | Changes | Noticed | Of these, by not ending | Not noticed |
+| | Changes | Noticed | Of these, because a test did not end | Not noticed |
 |---|---:|---:|---:|---:|
 ${rows.join('\n')}
 ${rowOf('All', tried)}

@@ -22,6 +22,7 @@ it('a claim that was asked for twice, and given back before the second answer is
       until: Number.POSITIVE_INFINITY,
       active: () => 'boot',
       depend() {},
+      onEnd: () => () => {},
     },
   } as unknown as ConstructorParameters<typeof Claims>[0])
   const both = [claims.acquire('x'), claims.acquire('x')]
