@@ -6,8 +6,6 @@ import { answersOf } from './receipts.js'
 import type { Router } from './router.js'
 import { CLOSINGS } from './transport.js'
 
-const ASKED_AT_ONCE = 500
-
 interface RevokedConnectionsOptions {
   directory: ConnectionDirectory
   keys: RegistryKeys
@@ -47,33 +45,18 @@ export class RevokedConnections implements Revocation {
     const { router, deadline } = this.#options
     const before = await Promise.all(this.#finding)
     const after = await this.#find([...this.#keys])
-    const ids = [...this.#ids]
-    const acked = new Set<string>()
-    const missing = new Set<string>()
-    let [matched, closed] = [0, 0]
-    for (let start = 0; start < ids.length; start += ASKED_AT_ONCE) {
-      const connections = ids.slice(start, start + ASKED_AT_ONCE)
-      const body = { ...CLOSINGS.revoked }
-      const dispatched = await router.dispatch(
-        { topic: 'close', to: { connections }, except: null, body },
-        deadline,
-      )
-      const answers = answersOf(dispatched)
-      for (const node of answers.acked) acked.add(node)
-      for (const node of answers.missing) missing.add(node)
-      // What has died with its node was not closed by this; what this node has no more was, by the message.
-      const there = connections.length - dispatched.lost
-      let open = 0
-      for (const { node, listed } of dispatched.holders.values())
-        if (answers.missing.includes(node)) open += listed
-      matched += there
-      closed += there - open
-    }
+    const to = { connections: [...this.#ids] }
+    const body = { ...CLOSINGS.revoked }
+    const dispatched = await router.dispatch({ topic: 'close', to, except: null, body }, deadline)
+    const { acked, missing } = answersOf(dispatched)
+    // What has died with its node was not closed by this; what this node has no more was, by the message.
+    const matched = to.connections.length - dispatched.lost
+    let open = 0
+    for (const { node, listed } of dispatched.holders.values()) if (missing.includes(node)) open += listed
     // Nobody knows who holds some.
-    if (!after || before.includes(false)) for (const node of router.others) missing.add(node)
-    // Who has answered once, and then not, has not said that all of its connections are closed.
-    for (const node of missing) acked.delete(node)
-    return { matched, closed, nodes: { acked: [...acked], missing: [...missing] } }
+    const silent = after && !before.includes(false) ? missing : [...new Set([...missing, ...router.others])]
+    const heard = acked.filter(node => !silent.includes(node))
+    return { matched, closed: matched - open, nodes: { acked: heard, missing: [...silent] } }
   }
 
   /** False if Redis could not be asked. */

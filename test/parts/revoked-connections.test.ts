@@ -2,27 +2,36 @@ import { expect, it } from 'vitest'
 import { RevokedConnections } from '../../src/connections/revoked-connections.js'
 import type { Dispatch } from '../../src/connections/router.js'
 
-/** What `b` answers to each batch in turn; undefined if it is silent. */
-async function revoke(ids: number, answersOfB: (boolean | undefined)[]) {
-  const batches: number[] = []
+const IDS = { b: 1_200, c: 3 }
+
+/** Of a session whose connections are on `b`, which answers, and on `c`, which does so if it is told to. */
+async function revoke({ answersC = true, asked = () => {} }) {
+  const dispatched: Dispatch[] = []
   const revoked = new RevokedConnections({
-    directory: { named: async () => Array.from({ length: ids }, (_, nth) => `b~run~${nth}`) },
+    directory: {
+      named: async () => {
+        asked()
+        return Object.entries(IDS).flatMap(([node, count]) =>
+          Array.from({ length: count }, (_, nth) => `${node}~run~${nth}`),
+        )
+      },
+    },
     keys: { setOf: () => 'set' },
     router: {
-      others: ['b', 'c'],
-      dispatch: async ({ to }: Dispatch) => {
-        const { length: listed } = 'connections' in to ? to.connections : []
-        const answers = answersOfB[batches.push(listed) - 1]
+      others: ['b', 'c', 'd'],
+      dispatch: async (dispatch: Dispatch) => {
+        dispatched.push(dispatch)
+        const answers = Object.entries(IDS).slice(0, answersC ? 2 : 1)
         return {
           own: null,
-          holders: new Map([['run of b', { node: 'b', listed }]]),
+          holders: new Map(Object.entries(IDS).map(([node, listed]) => [node, { node, listed }])),
           lost: 0,
           ended: 0,
           unlisted: false,
           asked: {
-            answers: new Map(answers ? [['run of b', { matched: listed }]] : []),
+            answers: new Map(answers.map(([node, matched]) => [node, { matched }])),
             failures: new Map(),
-            missing: answers ? [] : ['run of b'],
+            missing: answersC ? [] : ['c'],
           },
         }
       },
@@ -31,16 +40,29 @@ async function revoke(ids: number, answersOfB: (boolean | undefined)[]) {
     deadline: 100,
   } as unknown as ConstructorParameters<typeof RevokedConnections>[0])
   await revoked.find(['a session'])
-  return { batches, receipt: await revoked.closed() }
+  const receipt = await revoked.closed()
+  expect(dispatched.map(({ to }) => 'connections' in to && to.connections.length)).toEqual([1_203])
+  return receipt
 }
 
-it('counts as closed what a node has said in one batch, although it was silent in another, and names it as missing', async () => {
-  const { batches, receipt } = await revoke(1_200, [true, undefined, true])
-  expect(batches).toEqual([500, 500, 200])
-  expect(receipt).toEqual({ matched: 1_200, closed: 700, nodes: { acked: [], missing: ['b'] } })
+it('counts what those nodes had that have answered, and names the others', async () => {
+  expect(await revoke({})).toEqual({
+    matched: 1_203,
+    closed: 1_203,
+    nodes: { acked: ['b', 'c'], missing: [] },
+  })
+  expect(await revoke({ answersC: false })).toEqual({
+    matched: 1_203,
+    closed: 1_200,
+    nodes: { acked: ['b'], missing: ['c'] },
+  })
 })
 
-it('counts all of a node that has answered each time', async () => {
-  const { receipt } = await revoke(600, [true, true])
-  expect(receipt).toEqual({ matched: 600, closed: 600, nodes: { acked: ['b'], missing: [] } })
+it('names all as missing, and none as heard, where Redis could once not say who holds some', async () => {
+  let times = 0
+  const asked = () => {
+    if (++times === 1) throw new Error('away')
+  }
+  const { nodes } = await revoke({ asked })
+  expect(nodes).toEqual({ acked: [], missing: ['b', 'c', 'd'] })
 })
