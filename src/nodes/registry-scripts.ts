@@ -89,7 +89,7 @@ end
  * Redis has lost its data, or the lease has ended; the process knows which.
  */
 export const renewScript = script(
-  'renew',
+  'renew a lease',
   `${ENTRIES}
 local field, boot, ttl, entry, report, how, former = unpack(ARGV, 2, 8)
 local held = redis.call('HGET', entries, field)
@@ -121,7 +121,7 @@ return answer('held')`,
  * Output  as above; 'left', or 'lost' if it did not stand there any more
  */
 export const leaveScript = script(
-  'leave',
+  'leave the cluster',
   `${ENTRIES}
 local held = redis.call('HGET', entries, ARGV[2])
 if not held or bootOf(held) ~= ARGV[3] then return answer('lost') end
@@ -137,11 +137,12 @@ return answer('left')`,
  * Who looks removes what is over: once, for whoever comes second finds nothing.
  */
 export const lookScript = script(
-  'look',
+  'look up nodes',
   `${ENTRIES}
 local knowsAll = (redis.call('GET', version) or '') == ARGV[2]
 if reap() then knowsAll = false end
 return answer('seen', not knowsAll and redis.call('HGETALL', entries))`,
+  { harmless: true },
 )
 
 /**

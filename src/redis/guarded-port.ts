@@ -47,8 +47,8 @@ interface Call {
   server?: string
   /** What must not be seen in an error. */
   secrets?: readonly string[]
-  /** It changes nothing, so that there is no outcome to be unknown. */
-  readOnly?: boolean
+  /** It changes nothing that matters to who asks, so that there is no outcome to be unknown. */
+  harmless?: boolean
   /** When it has to be over, on the monotonic clock, if that is sooner than its own deadline. */
   until?: number | undefined
 }
@@ -117,8 +117,8 @@ export class GuardedPort implements RedisPort {
   }
 
   run(script: Script, keys: readonly string[], args: readonly Argument[], until?: number): Promise<unknown> {
-    const { name: operation, readOnly } = script
-    const call = { operation, server: this.#port.ownerOf(keys[0] as string), secrets: keys, readOnly, until }
+    const { name: operation, harmless } = script
+    const call = { operation, server: this.#port.ownerOf(keys[0] as string), secrets: keys, harmless, until }
     return this.#guard(call, () => this.#port.run(script, keys, args))
   }
 
@@ -127,18 +127,18 @@ export class GuardedPort implements RedisPort {
   }
 
   ping(): Promise<void> {
-    return this.#guard({ operation: 'ping', readOnly: true }, () => this.#port.ping())
+    return this.#guard({ operation: 'ping', harmless: true }, () => this.#port.ping())
   }
 
   lookForPrimaries(): Promise<void> {
-    return this.#guard({ operation: 'cluster slots', readOnly: true }, () => this.#port.lookForPrimaries())
+    return this.#guard({ operation: 'cluster slots', harmless: true }, () => this.#port.lookForPrimaries())
   }
 
   primaries(): RedisPrimary[] {
     return this.#port.primaries().map(primary => {
       const server = primary.name
       const guard = <T>(operation: string, send: () => Promise<T>, secrets: readonly string[] = []) =>
-        this.#guard({ operation, server, secrets, readOnly: true }, send)
+        this.#guard({ operation, server, secrets, harmless: true }, send)
       return {
         name: server,
         owns: slot => primary.owns(slot),
@@ -180,22 +180,22 @@ export class GuardedPort implements RedisPort {
     const opening = primary.subscribe(channels, listener, attempt.signal)
     try {
       return await within(this.#options.deadline * OPENING_TAKES_TIMES, this.#options.clock, opening, ms =>
-        this.#late({ operation: 'subscribe', readOnly: true }, ms),
+        this.#late({ operation: 'subscribe', harmless: true }, ms),
       )
     } catch (error) {
       attempt.abort()
-      throw toStoreError(error, { secrets: [], readOnly: true })
+      throw toStoreError(error, { secrets: [], harmless: true })
     } finally {
       this.#opening.delete(attempt)
     }
   }
 
   async #confirmer(primary: RedisPrimary, by?: number): Promise<Confirmer> {
-    const call = { operation: 'connect', server: primary.name, readOnly: true, until: by }
+    const call = { operation: 'connect', server: primary.name, harmless: true, until: by }
     const confirmer = await this.#guard(call, () => primary.confirmer())
     return {
       confirmations: (marker, count, timeout, until) =>
-        this.#guard({ operation: 'wait', readOnly: true, until }, () =>
+        this.#guard({ operation: 'wait', harmless: true, until }, () =>
           confirmer.confirmations(marker, count, timeout),
         ),
     }
@@ -206,7 +206,7 @@ export class GuardedPort implements RedisPort {
     const { clock, deadline } = this.#options
     const left = Math.min(deadline, (call.until ?? Number.POSITIVE_INFINITY) - clock.monotonic())
     // Not sent at all, so nothing about it is unknown.
-    if (left <= 0) throw this.#late({ ...call, readOnly: true }, deadline)
+    if (left <= 0) throw this.#late({ ...call, harmless: true }, deadline)
     const breaker = call.server === undefined ? undefined : this.#breakers?.of(call.server)
     const refusal = breaker?.refusal(left >= deadline / 2)
     if (refusal !== undefined) {
@@ -224,7 +224,7 @@ export class GuardedPort implements RedisPort {
       this.unreachable = undefined
       return value
     } catch (cause) {
-      const error = toStoreError(cause, { secrets: call.secrets ?? [], readOnly: call.readOnly ?? false })
+      const error = toStoreError(cause, { secrets: call.secrets ?? [], harmless: call.harmless ?? false })
       if (isAnswer(cause)) this.unreachable = undefined
       else {
         this.unreachable = error.message
@@ -235,7 +235,7 @@ export class GuardedPort implements RedisPort {
     } finally {
       progress.over = true
       this.#underWay.delete(answer)
-      if (!call.readOnly && this.losses !== losses) this.#options.doubtful()
+      if (!call.harmless && this.losses !== losses) this.#options.doubtful()
     }
   }
 
@@ -261,7 +261,7 @@ export class GuardedPort implements RedisPort {
         if (progress.over || this.#closed) throw cause
         this.#resends++
         stats.retries++
-        const { message } = toStoreError(cause, { secrets: call.secrets ?? [], readOnly: true })
+        const { message } = toStoreError(cause, { secrets: call.secrets ?? [], harmless: true })
         emit('retried', { operation: call.operation, attempt, reason: message })
       }
     }
@@ -273,7 +273,7 @@ export class GuardedPort implements RedisPort {
     this.#options.emit('timedOut', { operation: call.operation, deadline })
     return new DeadlineError(call.operation, deadline, {
       trouble: this.#port.trouble,
-      outcomeUnknown: !call.readOnly,
+      outcomeUnknown: !call.harmless,
     })
   }
 
@@ -282,6 +282,6 @@ export class GuardedPort implements RedisPort {
     const primary = this.#port.primaries().find(({ name }) => name === server)
     if (!primary) return undefined
     const send = () => (this.isCluster ? primary.evictionPolicy() : this.#port.ping())
-    return this.#guard<unknown>({ operation: 'ping', server, readOnly: true }, send)
+    return this.#guard<unknown>({ operation: 'ping', server, harmless: true }, send)
   }
 }

@@ -26,7 +26,7 @@ export function isAway(error: unknown): error is StoreError {
 /** An error of ours: what ioredis throws carries the command and with it the session. */
 export function toStoreError(
   cause: unknown,
-  { secrets, readOnly }: { secrets: readonly string[]; readOnly: boolean },
+  { secrets, harmless }: { secrets: readonly string[]; harmless: boolean },
 ): StoreError {
   if (cause instanceof StoreError) return cause
   const error = cause instanceof Error ? cause : new Error(String(cause))
@@ -36,7 +36,7 @@ export function toStoreError(
   if (error.stack) stripped.stack = error.stack.replace(error.message, () => message)
   return new RedisError(`Redis: ${message}`, {
     cause: stripped,
-    outcomeUnknown: !readOnly && !isAnswer(error),
+    outcomeUnknown: !harmless && !isAnswer(error),
   })
 }
 

@@ -9,6 +9,8 @@ export interface Script {
   readonly plainLua: string
   /** It changes nothing, and answers with bytes. */
   readonly readOnly: boolean
+  /** What it changes is nothing to who asks: nobody needs to know whether it was executed. */
+  readonly harmless: boolean
   /**
    * It is sent as a whole each time. Others are sent by their digest first, and where a server does not know that, one that was
    * sent later may be executed before: so what has to be executed in the order in which it was sent is short, and sent like this.
@@ -21,7 +23,11 @@ export const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`.trim()
 
-export function script(name: string, lua: string, { readOnly = false, inOrder = false } = {}): Script {
+export function script(
+  name: string,
+  lua: string,
+  { readOnly = false, harmless = false, inOrder = false } = {},
+): Script {
   const text = lua.trim()
   return {
     name,
@@ -29,6 +35,7 @@ export function script(name: string, lua: string, { readOnly = false, inOrder = 
     sha: createHash('sha1').update(text).digest('hex'),
     plainLua: text.replace(/^#!.*\n/, ''),
     readOnly,
+    harmless: harmless || readOnly,
     inOrder,
   }
 }

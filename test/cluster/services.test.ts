@@ -207,6 +207,18 @@ describe('a service', () => {
     expect(await a.services.find('users')).toHaveLength(1)
   })
 
+  it.skipIf(!realRedis())('that cannot be looked for is an error that leaves nothing in doubt', async () => {
+    const own = await startRedis()
+    onTestFinished(() => own.stop())
+    const plain = openCluster({ ...registryOn(own), deadline: 200 })
+    await own.pause()
+    const error = await plain.services.find('users').catch((error: unknown) => error)
+    own.resume()
+    expect(error).toMatchObject({ code: 'ERR_DEADLINE', outcomeUnknown: false })
+    expect(String(error)).toMatch(/Redis did not answer look up nodes within 200 ms/)
+    expect(String(error)).not.toMatch(/may still/)
+  })
+
   it('keeps its id when it is started again, and is there once', async () => {
     const { registry, a, b } = await startTwo(server)
     await a.services.register(at(1))

@@ -3,7 +3,7 @@ import { DeadlineError, RefusedError, UnavailableError } from '../../src/base/er
 import { isAway, isConnectionLoss, toStoreError } from '../../src/redis/redis-errors.js'
 
 const reply = (message: string) => Object.assign(new Error(message), { name: 'ReplyError' })
-const asOurs = (cause: Error) => toStoreError(cause, { secrets: [], readOnly: true })
+const asOurs = (cause: Error) => toStoreError(cause, { secrets: [], harmless: true })
 
 it.each([
   ['a connection that was closed', asOurs(new Error('Connection is closed.'))],
