@@ -32,6 +32,53 @@ export const explanations: readonly Explanation[] = [
     ],
   },
   {
+    file: 'src/cache/snapshot.ts',
+    member: 'DEEP',
+    why: 'speed only: where the recursion ends, and the loop begins, which copies alike.',
+    changes: [
+      ['const DEEP = 32', 'const DEEP = 0'],
+      ['const DEEP = 32', 'const DEEP = 64'],
+    ],
+  },
+  {
+    file: 'src/cache/snapshot.ts',
+    member: 'copyOf',
+    why: 'the same.',
+    changes: [['return copyNested(shallowCopyOf(object), 0)', 'return copyNested(shallowCopyOf(object), 1)']],
+  },
+  {
+    file: 'src/cache/snapshot.ts',
+    member: 'copyNested',
+    why: 'the same; and a list is copied by its keys as well, only more slowly.',
+    changes: [
+      ['if (depth === DEEP) return copyNestedDeeper(copy)', 'if (true) return copyNestedDeeper(copy)'],
+      [
+        'if (depth === DEEP) return copyNestedDeeper(copy)',
+        'if (depth !== DEEP) return copyNestedDeeper(copy)',
+      ],
+      ['if (Array.isArray(copy)) {', 'if (false) {'],
+      [
+        "if (typeof value === 'object' && value !== null) copy[index] = copyNested(shallow(value), depth + 1)",
+        "if (typeof value === 'object' && value !== null) copy[index] = copyNested(shallow(value), depth + 2)",
+      ],
+      [
+        '(copy as JsonObject)[key] = copyNested(shallow(value), depth + 1)',
+        '(copy as JsonObject)[key] = copyNested(shallow(value), depth + 2)',
+      ],
+    ],
+  },
+  {
+    file: 'src/cache/snapshot.ts',
+    member: 'shallowCopyOf',
+    why: 'speed only, of what is done with the copy.',
+    changes: [
+      [
+        "return Object.hasOwn(object, '__proto__') ? { ...object } : Object.assign({}, object)",
+        'return true ? { ...object } : Object.assign({}, object)',
+      ],
+    ],
+  },
+  {
     file: 'src/cache/stale-copies.ts',
     member: 'get',
     why: 'memory only: what is too old stays until others need its place, and is not served, since it grows no younger.',

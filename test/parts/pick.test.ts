@@ -48,6 +48,8 @@ describe('an instance', () => {
   })
 
   it('is chosen in no other way', () => {
+    for (const strategy of ['random', () => undefined] as const)
+      expect(() => checkStrategy(strategy)).not.toThrow()
     expect(() => checkStrategy('sticky' as PickStrategy)).toThrow(
       "strategy: got 'sticky', allowed is 'round-robin', 'random' or 'zone-first'",
     )

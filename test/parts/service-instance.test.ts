@@ -51,6 +51,7 @@ describe('what is registered', () => {
     ['a port too high', { ...USERS, port: 65_536 }, 'port: got 65536'],
     ['a zone that is none', { ...USERS, zone: '' }, "zone: got ''"],
     ['tags that are none', { ...USERS, tags: 'v2' }, "tags: got 'v2', allowed is a list of names"],
+    ['too many tags', { ...USERS, tags: Array.from({ length: 65 }, String) }, 'tags: got 65, allowed are 64'],
     ['a tag that is none', { ...USERS, tags: [7] }, 'tags: got 7'],
     ['meta that is none', { ...USERS, meta: [] }, 'meta: got a list'],
     ['a status that is none', { ...USERS, status: 'OK' }, "status: got 'OK'"],
@@ -68,6 +69,11 @@ describe('what is registered', () => {
     ]),
   ])('is refused with %s', (_what, description, message) => {
     expect(() => instanceOf(description as never, null)).toThrow(message)
+  })
+
+  it('may have sixty-four tags', () => {
+    const tags = Array.from({ length: 64 }, String)
+    expect(instanceOf({ ...USERS, tags }, null).tags).toEqual(tags)
   })
 
   it('may have any port that there is', () => {

@@ -46,6 +46,18 @@ describe('a snapshot', () => {
     expect(one.some((value, level) => value === other[level])).toBe(false)
   })
 
+  it.each([31, 33, 50_000])('hands out no list twice at a depth of %i', depth => {
+    const snapshot = new Snapshot(`{"in":${'['.repeat(depth)}{}${']'.repeat(depth)}}`, jsonSerializer)
+    const [one, other] = [snapshot.copy(), snapshot.copy()].map(copy => {
+      const all: unknown[] = []
+      for (let { in: inner } = copy as { in?: unknown }; inner; inner = (inner as unknown[])[0])
+        all.push(inner)
+      return all
+    }) as [unknown[], unknown[]]
+    expect(one).toHaveLength(depth + 1)
+    expect(one.some((value, level) => value === other[level])).toBe(false)
+  })
+
   it('is parsed once if it is JSON, and for each copy if it may hold what JSON does not', () => {
     for (const [isJson, times] of [
       [true, 1],
