@@ -8,6 +8,7 @@ import { type RedisServer, realRedis, startRedis } from '../support/redis-server
 import { expectNoUnhandledRejections } from '../support/unhandled-rejections.js'
 import { until } from '../support/until.js'
 import { attachMany, forkHolder, startHolder } from './open-holder.js'
+import { PATIENT } from './open-nodes.js'
 
 expectNoUnhandledRejections()
 
@@ -24,8 +25,8 @@ async function ownRedis(): Promise<{ server: RedisServer; registry: ClusterOptio
 describe.skipIf(!realRedis())('a worker beside a gateway', () => {
   it('that restarts finds all connections with bindings and metadata, in a few commands', async () => {
     const { server, registry } = await ownRedis()
-    const gateway = await startHolder({ ...registry, nodeId: 'gateway' })
-    const worker = await forkHolder({ ...registry, nodeId: 'worker' })
+    const gateway = await startHolder({ ...registry, ...PATIENT, nodeId: 'gateway' })
+    const worker = await forkHolder({ ...registry, nodeId: 'worker', deadline: 5_000 })
     const held = await attachMany(gateway, CONNECTIONS)
     const [first, second] = held as [(typeof held)[number], (typeof held)[number]]
     await until(async () => (await worker.call<Found[]>('reconcile')).length === CONNECTIONS)
@@ -34,7 +35,7 @@ describe.skipIf(!realRedis())('a worker beside a gateway', () => {
     await worker.kill()
     await gateway.cluster.nodes.list()
 
-    const restarted = await startHolder({ ...registry, nodeId: 'worker' })
+    const restarted = await startHolder({ ...registry, ...PATIENT, nodeId: 'worker' })
     const monitor = await Monitor.start(server.port)
     const admin = server.client()
     await admin.echo('reconcile begins')
