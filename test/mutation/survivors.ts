@@ -58,10 +58,6 @@ export const explanations: readonly Explanation[] = [
       ],
       ['if (Array.isArray(copy)) {', 'if (false) {'],
       [
-        "if (typeof value === 'object' && value !== null) copy[index] = copyNested(shallow(value), depth + 1)",
-        "if (typeof value === 'object' && value !== null) copy[index] = copyNested(shallow(value), depth + 2)",
-      ],
-      [
         '(copy as JsonObject)[key] = copyNested(shallow(value), depth + 1)',
         '(copy as JsonObject)[key] = copyNested(shallow(value), depth + 2)',
       ],
