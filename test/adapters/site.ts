@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import express, { type Express, type Request } from 'express'
 import expressSession from 'express-session'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { ClusteredRedisStore, type ClusterOptions, type SessionCluster } from '../../src/index.js'
 import { registryOn, startCluster } from '../cluster/open-cluster.js'
 import type { RedisServer } from '../support/redis-server.js'
@@ -105,4 +105,17 @@ export function holds(site: Site, count: number): Promise<unknown> {
   return until(async () => (await site.cluster.connections.count({ local: true })) === count, {
     message: `${count} connections`,
   })
+}
+
+/** Sends to two of which one does not read, until that one counts as slow. Answers how often. */
+export async function sendUntilSlow(site: Site): Promise<number> {
+  const data = 'x'.repeat(60_000)
+  let sent = 0
+  const receipt = await until(async () => {
+    const receipt = await site.cluster.send({ all: true }, data, { ack: true })
+    sent++
+    return receipt.slow > 0 && receipt
+  })
+  expect(receipt).toMatchObject({ matched: 2, delivered: 1, slow: 1, gone: 0 })
+  return sent
 }

@@ -10,7 +10,7 @@ import {
 import type { Connection } from '../../src/index.js'
 import { startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
-import { holds, type Site, startSite } from './site.js'
+import { holds, type Site, sendUntilSlow, startSite } from './site.js'
 
 const redis = await startRedis()
 
@@ -251,14 +251,7 @@ it.each(['skip', 'close'] as const)(
     const quick = new Client(site, await site.logIn('bob'))
     await holds(site, 2)
     slow.webSocket.pause()
-    const data = 'x'.repeat(60_000)
-    let sent = 0
-    const receipt = await until(async () => {
-      const receipt = await site.cluster.send({ all: true }, data, { ack: true })
-      sent++
-      return receipt.slow > 0 && receipt
-    })
-    expect(receipt).toMatchObject({ matched: 2, delivered: 1, slow: 1, gone: 0 })
+    const sent = await sendUntilSlow(site)
     await until(() => quick.heard.length === sent)
     if (onSlow === 'close') {
       await holds(site, 1)

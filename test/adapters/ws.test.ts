@@ -6,7 +6,7 @@ import { fromWs, type WsOptions } from '../../src/adapters/ws.js'
 import type { AttachOptions, Connection, SessionRevokedError } from '../../src/index.js'
 import { startRedis } from '../support/redis-server.js'
 import { until } from '../support/until.js'
-import { holds, type Site, sessionOf, startSite } from './site.js'
+import { holds, type Site, sendUntilSlow, sessionOf, startSite } from './site.js'
 
 const redis = await startRedis()
 
@@ -175,14 +175,7 @@ it.each([
   const quick = new Client(site, await site.logIn('bob'))
   await holds(site, 2)
   slow.socket.pause()
-  const data = 'x'.repeat(60_000)
-  let sent = 0
-  const receipt = await until(async () => {
-    const receipt = await site.cluster.send({ all: true }, data, { ack: true })
-    sent++
-    return receipt.slow > 0 && receipt
-  })
-  expect(receipt).toMatchObject({ matched: 2, delivered: 1, slow: 1, gone: 0 })
+  const sent = await sendUntilSlow(site)
   await until(() => quick.heard.length === sent)
   if (closed === undefined) {
     slow.socket.resume()
@@ -192,7 +185,10 @@ it.each([
   }
   await holds(site, 1)
   expect(connections.filter(({ isOpen }) => isOpen).map(({ userId }) => userId)).toEqual(['bob'])
-  expect(await site.cluster.send({ all: true }, data, { ack: true })).toMatchObject({ matched: 1, slow: 0 })
+  expect(await site.cluster.send({ all: true }, 'x'.repeat(60_000), { ack: true })).toMatchObject({
+    matched: 1,
+    slow: 0,
+  })
 })
 
 it('a socket that breaks is gone, and ends nothing else', async () => {
